@@ -1,0 +1,87 @@
+"""Every process of the lab lives in a control group of the lab's own, so that ending the group ends all of it and nothing else."""
+
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.console import LabError
+from lab.layout import CGROUP
+
+_ROOT = Path("/sys/fs/cgroup")
+
+
+def _hierarchies() -> list[Path]:
+    """The v2 hierarchy first, and systemd's own where a machine has the hybrid layout."""
+    if (_ROOT / "cgroup.controllers").exists():
+        return [_ROOT]
+    if (_ROOT / "unified" / "cgroup.controllers").exists():
+        return [_ROOT / "unified", _ROOT / "systemd"]
+    raise LabError(
+        "The lab needs control groups version 2 (a kernel from 5.14, mounted at /sys/fs/cgroup); found none."
+    )
+
+
+def check() -> None:
+    """Raise LabError when this machine's kernel can't hold the lab's processes together."""
+    _hierarchies()
+
+
+def spawn(
+    name: str, argv: Sequence[str | Path], log: Path, env: dict[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a program in the control group `name`, in a session of its own, with its output added to `log`."""
+    groups = [hierarchy / CGROUP / name for hierarchy in _hierarchies()]
+    for group in groups:
+        group.mkdir(parents=True, exist_ok=True)
+    enter = "; ".join(f"echo $$ >{group}/cgroup.procs" for group in groups)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            ["/bin/sh", "-c", f'set -e; {enter}; exec "$@"', "sh", *[str(part) for part in argv]],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=env,
+        )
+
+
+def alive(name: str) -> bool:
+    """Whether the group `name` (or, with an empty name, the lab) has a process."""
+    events = _hierarchies()[0] / CGROUP / name / "cgroup.events"
+    return events.exists() and "populated 1" in events.read_text()
+
+
+def kill(name: str = "") -> None:
+    """End every process of the group `name`, or of the whole lab, and remove the group. Raises LabError when one stays for 10 seconds."""
+    base = _hierarchies()[0] / CGROUP / name
+    if (base / "cgroup.kill").exists():
+        (base / "cgroup.kill").write_text("1")
+        deadline = time.monotonic() + 10
+        while alive(name):
+            if time.monotonic() > deadline:
+                raise LabError(f"A process of the control group {base} does not end. See {base}/cgroup.procs.")
+            time.sleep(0.05)
+    for hierarchy in _hierarchies():
+        group = hierarchy / CGROUP / name
+        for folder in sorted((path for path in group.rglob("*") if path.is_dir()), key=lambda path: -len(path.parts)):
+            folder.rmdir()
+        if group.exists():
+            group.rmdir()
+
+
+def run_to_end(name: str, argv: Sequence[str | Path], log: Path, timeout: float) -> None:
+    """Run a program in the control group `name` until it ends; whatever it started ends with it.
+
+    Raises LabError when it fails or takes longer than `timeout` seconds.
+    """
+    process = spawn(name, argv, log)
+    try:
+        code = process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        raise LabError(f"'{argv[0]}' did not end within {timeout:.0f} seconds.") from None
+    finally:
+        kill(name)
+        process.wait()
+    if code:
+        raise LabError(f"'{' '.join(str(part) for part in argv)}' failed with exit code {code}.")

@@ -1,0 +1,131 @@
+"""The command `bin/lab`."""
+
+import argparse
+import os
+import subprocess
+import sys
+
+from lab import operations
+from lab.console import LabError
+from lab.layout import LOGS, SUITES
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bin/lab", description="An EC2 in a box: try all of Outport on this machine, without an AWS account."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    up = commands.add_parser(
+        "up", help="bring the lab and the site up", description="Bring the lab and the site up. Safe to run again."
+    )
+    up.add_argument("--hosts", type=int, metavar="N", help="number of web hosts, 1 to 9 (default 1)")
+    up.add_argument("--suite", choices=SUITES, help="Debian release of the hosts (default bookworm)")
+    up.add_argument("--until", choices=["services", "provision", "site"], default="site", help="stop after this stage")
+
+    commands.add_parser(
+        "status", help="list hosts, databases and names", description="List hosts, databases and names."
+    )
+    commands.add_parser(
+        "env", help="print the exports for a shell", description='Print the exports for a shell: eval "$(bin/lab env)"'
+    )
+
+    ssh = commands.add_parser("ssh", help="log in to a host", description="Log in to a host, or run a command there.")
+    ssh.add_argument("host", metavar="HOST", help="name (web-1), instance id or address")
+    ssh.add_argument("remote", nargs=argparse.REMAINDER, metavar="COMMAND", help="command to run there")
+
+    logs = commands.add_parser("logs", help="show the logs", description="List the lab's logs, or show the end of one.")
+    logs.add_argument("name", nargs="?", metavar="NAME", help="which log, as the list names it")
+    logs.add_argument("--lines", type=int, default=100, metavar="N", help="how many lines (default 100)")
+
+    play = commands.add_parser(
+        "play",
+        help="run a playbook in the lab",
+        description="Run a playbook in the lab, with ansible-playbook's options.",
+    )
+    play.add_argument("arguments", nargs=argparse.REMAINDER, metavar="PLAYBOOK [OPTION...]")
+
+    commands.add_parser(
+        "down",
+        help="stop and remove everything but the cache",
+        description="Stop and remove hosts and services; keep the cache.",
+    )
+    commands.add_parser(
+        "purge",
+        help="down, and remove the cache",
+        description="Stop and remove everything, the cache and the logs too.",
+    )
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    match options.command:
+        case "up":
+            if options.hosts is not None and not 1 <= options.hosts <= 9:
+                raise LabError(f"--hosts takes 1 to 9; found {options.hosts}.")
+            wanted: dict[str, object] = {}
+            if options.hosts:
+                wanted["web_count"] = options.hosts
+            if options.suite:
+                wanted["web_image_name"] = SUITES[options.suite]
+            operations.up(wanted, options.until)
+        case "status":
+            _print_status()
+        case "env":
+            print("\n".join(operations.export_lines()))
+        case "ssh":
+            command = operations.ssh_command(operations.find_host(options.host))
+            return subprocess.run([*command, *options.remote]).returncode
+        case "logs":
+            _print_logs(options.name, options.lines)
+        case "play":
+            if not options.arguments:
+                raise LabError("Which playbook? For example: bin/lab play site.yml --check --diff")
+            return operations.play(options.arguments)
+        case "down":
+            operations.down()
+        case "purge":
+            operations.purge()
+    return 0
+
+
+def _print_status() -> None:
+    found = operations.status()
+    for host in found["hosts"]:
+        print(
+            f"host      {host['name']}  {host['state']}  {host['suite']}  {host['private']}  {host['public']}  {host['id']}"
+        )
+    for database in found["databases"]:
+        print(f"database  {database['id']}  {database['address']}  {database['endpoint']}")
+    for name, addresses in found["names"].items():  # type: ignore[attr-defined]
+        print(f"name      {name}  {' '.join(addresses)}")
+
+
+def _print_logs(name: str | None, lines: int) -> None:
+    logs = {path.stem: path for path in sorted(LOGS.glob("*.log"))} if LOGS.exists() else {}
+    if name is None:
+        for stem, path in logs.items():
+            print(f"{stem}  {path}")
+    elif name in logs:
+        print("\n".join(logs[name].read_text(errors="replace").splitlines()[-lines:]))
+    else:
+        raise LabError(f"No log is called '{name}'. Logs: {', '.join(logs) or 'none yet'}.")
+
+
+def main() -> int:
+    """Run one command; its exit code: 0 done, 1 something to mend (said on standard error), 2 wrong words."""
+    options = _parser().parse_args()
+    if options.command in ("up", "down", "purge", "play") and os.geteuid() != 0:
+        print(f"bin/lab: '{options.command}' needs root. Run: sudo bin/lab {options.command}", file=sys.stderr)
+        return 1
+    try:
+        return _run(options)
+    except LabError as error:
+        print(f"bin/lab: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "\nbin/lab: interrupted. Run the same command again to go on, or bin/lab down to remove everything.",
+            file=sys.stderr,
+        )
+        return 130

@@ -1,0 +1,206 @@
+"""The imitation AWS: moto's server in this process, and a plain view of what playbooks made there."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lab.layout import ACCOUNT, AWS_PORT, GATEWAY, IMAGE_SUITES
+
+os.environ["MOTO_AMIS_PATH"] = str(Path(__file__).with_name("amis.json"))
+os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT
+
+from moto.backends import get_backend
+from moto.ec2.models import EC2Backend
+from moto.ec2.models.instances import Instance as MotoInstance
+from moto.ec2.models.instances import InstanceState
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.rds.models import RDSBackend
+from werkzeug.serving import make_server
+
+from lab.moto_gaps import close_gaps
+
+_PENDING, _RUNNING = InstanceState("pending", 0), InstanceState("running", 16)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An EC2 instance: `state` as EC2 names it, `suite` Debian's, `role_arn` of its instance profile or empty."""
+
+    id: str
+    name: str
+    region: str
+    zone: str
+    type: str
+    image: str
+    suite: str
+    state: str
+    private_address: str
+    public_address: str
+    public_key: str
+    role_arn: str
+
+
+@dataclass(frozen=True)
+class RdsInstance:
+    """An RDS instance: `status` as RDS names it; its password is read by `password()` only."""
+
+    id: str
+    status: str
+    endpoint: str
+    port: int
+    user: str
+    schema: str
+    password: Callable[[], str]
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A role session's credentials, until `expires` (UTC)."""
+
+    access_key: str
+    secret_key: str
+    token: str
+    expires: datetime
+
+
+def serve() -> None:
+    """Start the API at the lab's endpoint, in a thread of its own."""
+    close_gaps()
+    _take_time()
+    application = DomainDispatcherApplication(create_backend_app)
+    server = make_server(str(GATEWAY), AWS_PORT, application, threaded=True, request_handler=MotoRequestHandler)
+    threading.Thread(target=server.serve_forever, name="aws", daemon=True).start()
+
+
+def _take_time() -> None:
+    """An instance is pending, and a database creating, until it really runs; moto has both at once."""
+    run_instances, start_instance, create_db_instance = (
+        EC2Backend.run_instances,
+        MotoInstance.start,
+        RDSBackend.create_db_instance,
+    )
+
+    def run_pending(self: Any, *arguments: Any, **options: Any) -> Any:
+        reservation = run_instances(self, *arguments, **options)
+        for instance in reservation.instances:
+            _set_state(instance, _PENDING)
+        return reservation
+
+    def start_pending(self: Any) -> Any:
+        before = start_instance(self)
+        _set_state(self, _PENDING)
+        return before
+
+    def create_creating(self: Any, *arguments: Any, **options: Any) -> Any:
+        database = create_db_instance(self, *arguments, **options)
+        database.status = "creating"
+        return database
+
+    EC2Backend.run_instances = run_pending
+    MotoInstance.start = start_pending
+    RDSBackend.create_db_instance = create_creating
+
+
+def _set_state(instance: Any, state: InstanceState) -> None:
+    instance._state.name, instance._state.code = state.name, state.code
+
+
+def _regions(service: str) -> Iterator[tuple[str, Any]]:
+    yield from list(get_backend(service)[ACCOUNT].items())
+
+
+def _find_instance(instance_id: str) -> Any:
+    for _, backend in _regions("ec2"):
+        for instance in backend.all_instances():
+            if instance.id == instance_id:
+                return instance
+    raise KeyError(instance_id)
+
+
+def instances() -> list[Instance]:
+    """Every instance that was ever launched."""
+    return [
+        _instance(region, backend, found) for region, backend in _regions("ec2") for found in backend.all_instances()
+    ]
+
+
+def _instance(region: str, backend: Any, found: Any) -> Instance:
+    key = backend.keypairs.get(found.key_name) if found.key_name else None
+    profile = backend.iam_instance_profile_associations.get(found.id)
+    roles = profile.iam_instance_profile.roles if profile else []
+    elastic = [address.public_ip for address in backend.addresses if address.instance_id == found.id]
+    return Instance(
+        id=found.id,
+        name=next((tag["value"] for tag in found.get_tags() if tag["key"] == "Name"), found.id),
+        region=region,
+        zone=found.placement.zone,
+        type=found.instance_type,
+        image=found.image_id,
+        suite=IMAGE_SUITES.get(found.image_id, ""),
+        state=found.state,
+        private_address=found.private_ip or "",
+        public_address=(elastic or [found.public_ip or ""])[0],
+        public_key=_text(key.material_public) if key else "",
+        role_arn=roles[0].arn if roles else "",
+    )
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def now_running(instance_id: str) -> None:
+    """Say that a pending instance runs."""
+    _set_state(_find_instance(instance_id), _RUNNING)
+
+
+def now_stopped(instance_id: str) -> None:
+    """Say that an instance has stopped by itself."""
+    _find_instance(instance_id).stop()
+
+
+def databases() -> list[RdsInstance]:
+    """Every RDS instance."""
+    return [
+        RdsInstance(
+            id=found.db_instance_identifier,
+            status=found.status,
+            endpoint=found.address,
+            port=int(found.port),
+            user=found.master_username,
+            schema=found.db_name or "",
+            password=lambda found=found: found._master_user_password,
+        )
+        for _, backend in _regions("rds")
+        for found in list(backend.databases.values())
+    ]
+
+
+def set_database_status(identifier: str, status: str) -> None:
+    """Say how a database is: creating, available."""
+    for _, backend in _regions("rds"):
+        if identifier in backend.databases:
+            backend.databases[identifier].status = status
+
+
+def records() -> dict[str, list[str]]:
+    """Every A record of Route 53: name without the last dot to addresses."""
+    found: dict[str, list[str]] = {}
+    for _, backend in _regions("route53"):
+        for zone in list(backend.zones.values()):
+            for record in list(zone.rrsets):
+                if record.type == "A" and record.records:
+                    found.setdefault(record.name.rstrip("."), []).extend(record.records)
+    return found
+
+
+def assume_role(role_arn: str, session: str, region: str) -> Credentials:
+    """Credentials of an hour for a role, as EC2 hands them to an instance."""
+    role = get_backend("sts")[ACCOUNT]["aws"].assume_role(
+        region_name=region, role_session_name=session, role_arn=role_arn, policy="", duration=3600, external_id=""
+    )
+    return Credentials(role.access_key_id, role.secret_access_key, role.session_token, role.expiration)

@@ -1,0 +1,50 @@
+"""Run other programs: bounded in time, output to a file, failures as LabError."""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lab.console import LabError
+
+
+def run(
+    argv: Sequence[str | Path],
+    log: Path | None = None,
+    timeout: float = 600,
+    input_text: str | None = None,
+    env: Mapping[str, str] | None = None,
+) -> str:
+    """Run a command and give back its standard output (text, empty when `log` takes it).
+
+    Raises LabError with the command and its last words when it fails or takes longer than `timeout` seconds.
+    """
+    command = [str(part) for part in argv]
+    environment = {**os.environ, **env} if env else None
+    try:
+        if log:
+            with log.open("a") as output:
+                done = subprocess.run(
+                    command,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    input=input_text,
+                    text=True,
+                    timeout=timeout,
+                    env=environment,
+                )
+            words = ""
+        else:
+            done = subprocess.run(
+                command, capture_output=True, input=input_text, text=True, timeout=timeout, env=environment
+            )
+            words = (done.stderr or done.stdout).strip()[-500:]
+    except subprocess.TimeoutExpired:
+        raise LabError(f"'{' '.join(command)}' did not end within {timeout:.0f} seconds.") from None
+    except FileNotFoundError:
+        raise LabError(
+            f"The program '{command[0]}' is not installed. Run bin/lab up, which installs what the lab needs."
+        ) from None
+    if done.returncode:
+        raise LabError(f"'{' '.join(command)}' failed with exit code {done.returncode}. {words}".strip())
+    return done.stdout or ""

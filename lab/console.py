@@ -1,0 +1,61 @@
+"""What a person sees: one line a step with its time, moving on a terminal, plain elsewhere."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab.layout import LOGS
+
+
+class LabError(Exception):
+    """Something the person at the keyboard can mend; its text says what was found and what to do."""
+
+
+class Step:
+    """One step under way: `log` is the file for its output (a path), `note` what is going on inside it (a short text)."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        self.note = ""
+
+
+def _seconds(since: float) -> str:
+    seconds = time.monotonic() - since
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+@contextmanager
+def step(title: str, log_name: str) -> Iterator[Step]:
+    """Show `title` with its time while the block runs; when it raises LabError, also show the end of the step's log."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    state = Step(LOGS / f"{log_name}.log")
+    state.log.write_text("")
+    terminal = sys.stdout.isatty()
+    began = time.monotonic()
+    done = threading.Event()
+
+    def show() -> None:
+        while not done.wait(0.2):
+            print(f"\r\033[K… {title}  {_seconds(began)}  {state.note[:60]}", end="", flush=True)
+
+    painter = threading.Thread(target=show, daemon=True)
+    if terminal:
+        painter.start()
+    else:
+        print(f"… {title}", flush=True)
+    mark = "✗"
+    try:
+        yield state
+        mark = "✓"
+    finally:
+        done.set()
+        if terminal:
+            painter.join()
+            print("\r\033[K", end="")
+        print(f"{mark} {title}  {_seconds(began)}", flush=True)
+        if mark == "✗" and state.log.exists() and state.log.stat().st_size:
+            tail = state.log.read_text(errors="replace").splitlines()[-25:]
+            print("\n".join(f"  | {line}" for line in tail), f"\n  The whole log: {state.log}", flush=True)

@@ -1,0 +1,44 @@
+"""The lab's one long-running process: serves the imitation AWS and the metadata, keeps the other servers running, makes the cloud real."""
+
+import time
+import traceback
+
+from lab import cloud, services
+from lab.layout import STATE
+from lab.metadata import MetadataServer
+from lab.reality import Reality
+
+READY = STATE / "ready"
+_PAUSE = 0.3
+
+
+def main() -> None:
+    """Run until killed."""
+    dns, acme, git = services.dns(), services.acme(), services.git()
+    for service in (dns, acme, git):
+        service.ensure()
+    cloud.serve()
+    services.serve_files()
+    reality = Reality(dns)
+    MetadataServer(reality.metadata).start()
+    while not services.save_site_ca():
+        time.sleep(_PAUSE)
+    READY.touch()
+    stale_ca = False
+    while True:
+        try:
+            reality.agree()
+            dns.ensure()
+            git.ensure()
+            stale_ca = acme.ensure() or stale_ca
+            if stale_ca:
+                stale_ca = not services.save_site_ca()
+        except Exception:
+            # One failure (say, a full disk) must not end every host: it is logged and tried again.
+            traceback.print_exc()
+            time.sleep(5)
+        time.sleep(_PAUSE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""A database: a real mysqld with TLS, a folder of its own and an address of its own on the lab's network."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pymysql
+
+from lab import certificates, cgroups, network
+from lab.images import mysql_image
+from lab.layout import DATABASE_BASE, DATABASES, LOGS
+
+
+@dataclass(frozen=True)
+class DatabaseSpec:
+    """What RDS was asked for: `endpoint` is the DNS name that it answers at, `schema` the first database or empty."""
+
+    id: str
+    endpoint: str
+    port: int
+    user: str
+    password: str
+    schema: str
+
+    def __repr__(self) -> str:
+        return f"DatabaseSpec({self.id})"
+
+
+class Database:
+    """One server, from its first start to its removal; `number` sets its address."""
+
+    def __init__(self, spec: DatabaseSpec, number: int) -> None:
+        self.spec = spec
+        self.address = DATABASE_BASE + number
+        self._folder = DATABASES / spec.id
+        self._group = f"database-{spec.id}"
+        self._log = LOGS / f"database-{spec.id}.log"
+
+    def _mysqld(self, *options: str) -> list[str | Path]:
+        # A small server: the machine is shared with every other part of the lab.
+        small = ["--innodb-buffer-pool-size=64M", "--performance-schema=OFF", "--mysqlx=OFF", "--skip-log-bin"]
+        files = ["--datadir=/data/mysql", "--secure-file-priv=NULL", "--pid-file=/data/pid", "--socket=/data/socket"]
+        box = [
+            "systemd-nspawn",
+            "--quiet",
+            "--register=no",
+            "--keep-unit",
+            "--as-pid2",
+            "--console=pipe",
+            "--resolv-conf=off",
+        ]
+        return [
+            *box,
+            f"--bind={self._folder}:/data",
+            "-D",
+            mysql_image(),
+            "mysqld",
+            "--no-defaults",
+            "--user=root",
+            *files,
+            *small,
+            *options,
+        ]
+
+    def start(self) -> None:
+        """Start the server, on its old data if there are any. Returns at once: `ready` tells when it answers."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        network.add_address(self.address)
+        if not (self._folder / "initialised").exists():
+            shutil.rmtree(self._folder / "mysql", ignore_errors=True)
+            cgroups.run_to_end(self._group, self._mysqld("--initialize-insecure"), self._log, timeout=120)
+            certificates.issue([self.spec.endpoint], self._folder / "server.pem", self._folder / "server.key")
+            shutil.copy(certificates.CA, self._folder / "ca.pem")
+            (self._folder / "initialised").touch()
+        first = self._folder / "first.sql"
+        first.touch(mode=0o600)
+        first.write_text(self._accounts())
+        tls = [
+            "--ssl-ca=/data/ca.pem",
+            "--ssl-cert=/data/server.pem",
+            "--ssl-key=/data/server.key",
+            "--require-secure-transport=ON",
+        ]
+        where = [f"--bind-address={self.address}", f"--port={self.spec.port}", "--init-file=/data/first.sql"]
+        cgroups.spawn(self._group, self._mysqld(*tls, *where), self._log)
+
+    def _accounts(self) -> str:
+        user, password = (
+            value.replace("\\", "\\\\").replace("'", "\\'") for value in (self.spec.user, self.spec.password)
+        )
+        lines = [
+            f"CREATE USER IF NOT EXISTS '{user}'@'%' IDENTIFIED BY '{password}';",
+            f"ALTER USER '{user}'@'%' IDENTIFIED BY '{password}';",
+            f"GRANT ALL ON *.* TO '{user}'@'%' WITH GRANT OPTION;",
+        ]
+        if self.spec.schema:
+            lines.append(f"CREATE DATABASE IF NOT EXISTS `{self.spec.schema}` CHARACTER SET utf8mb4;")
+        return "\n".join(lines) + "\n"
+
+    def running(self) -> bool:
+        """Whether the server has a process."""
+        return cgroups.alive(self._group)
+
+    def ready(self) -> bool:
+        """Whether the master user can log in over TLS; from then on the password is in no file of the lab."""
+        try:
+            connection = pymysql.connect(
+                host=str(self.address),
+                port=self.spec.port,
+                user=self.spec.user,
+                password=self.spec.password,
+                ssl={"ca": str(certificates.CA), "check_hostname": False},
+                connect_timeout=2,
+            )
+        except pymysql.err.OperationalError:
+            return False
+        connection.close()
+        (self._folder / "first.sql").unlink(missing_ok=True)
+        return True
+
+    def destroy(self) -> None:
+        """End the server, remove its data and its address."""
+        cgroups.kill(self._group)
+        shutil.rmtree(self._folder)
+        network.remove_address(self.address)

@@ -1,0 +1,122 @@
+"""A host: Debian booted by systemd as its first process, on a copy-on-write layer over a cached image."""
+
+import shutil
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import cgroups
+from lab.commands import run
+from lab.images import host_image
+from lab.layout import BRIDGE, GATEWAY, HOSTS, LOGS, PRIVATE, USER
+
+
+@dataclass(frozen=True)
+class HostSpec:
+    """What a host is made of: `suite` is Debian's, `address` IPv4, `public_key` an OpenSSH line or empty."""
+
+    id: str
+    suite: str
+    address: str
+    public_key: str
+
+
+def group(host_id: str) -> str:
+    """The control group of a host's processes."""
+    return f"host-{host_id}"
+
+
+def start(spec: HostSpec) -> None:
+    """Boot a host, from its own disk if it has one already. Returns at once: `reachable` tells when it is up."""
+    folder = HOSTS / spec.id
+    root = folder / "root"
+    for name in ("upper", "work", "root"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    if not root.is_mount():
+        layers = f"lowerdir={host_image(spec.suite)},upperdir={folder / 'upper'},workdir={folder / 'work'}"
+        run(["mount", "-t", "overlay", f"outport-lab-{spec.id}", "-o", layers, root])
+    if not (folder / "prepared").exists():
+        _first_boot(root, spec)
+        (folder / "prepared").touch()
+    options = [
+        "--boot",
+        "--quiet",
+        "--register=no",
+        "--keep-unit",
+        f"--network-bridge={BRIDGE}",
+        "--resolv-conf=off",
+        "--link-journal=no",
+    ]
+    cgroups.spawn(
+        group(spec.id),
+        ["systemd-nspawn", *options, "--console=pipe", f"--machine={spec.id}", "-D", root],
+        LOGS / f"host-{spec.id}.log",
+    )
+
+
+def _first_boot(root: Path, spec: HostSpec) -> None:
+    """What cloud-init does at an instance's first boot: name, network, the key pair's public key, host keys."""
+    name = f"ip-{spec.address.replace('.', '-')}"
+    (root / "etc/hostname").write_text(f"{name}\n")
+    (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n{spec.address} {name}\n")
+    (root / "etc/systemd/network/10-host0.network").write_text(
+        f"[Match]\nName=host0\n\n[Network]\nAddress={spec.address}/{PRIVATE.prefixlen}\n"
+        f"Gateway={GATEWAY}\nDNS={GATEWAY}\nLinkLocalAddressing=no\n"
+    )
+    home = root / "home" / USER
+    owner = home.stat()
+    ssh = home / ".ssh"
+    ssh.mkdir(mode=0o700, exist_ok=True)
+    keys = ssh / "authorized_keys"
+    keys.write_text(f"{spec.public_key.strip()}\n")
+    keys.chmod(0o600)
+    for path in (ssh, keys):
+        shutil.chown(path, owner.st_uid, owner.st_gid)
+    run(["ssh-keygen", "-q", "-A", "-f", root])
+
+
+def host_keys(host_id: str) -> list[str]:
+    """The host's public SSH keys, each as 'type base64'."""
+    files = sorted((HOSTS / host_id / "root/etc/ssh").glob("ssh_host_*_key.pub"))
+    return [" ".join(path.read_text().split()[:2]) for path in files]
+
+
+def running(host_id: str) -> bool:
+    """Whether the host has a process."""
+    return cgroups.alive(group(host_id))
+
+
+def reachable(address: str) -> bool:
+    """Whether the host's SSH port answers within half a second."""
+    try:
+        with socket.create_connection((address, 22), timeout=0.5) as connection:
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
+def stop(host_id: str) -> None:
+    """Cut the host's power; its disk stays."""
+    cgroups.kill(group(host_id))
+
+
+def destroy(host_id: str) -> None:
+    """End the host and remove its disk."""
+    stop(host_id)
+    root = HOSTS / host_id / "root"
+    if root.is_mount():
+        run(["umount", root])
+    if root.parent.exists():
+        shutil.rmtree(root.parent)
+
+
+def destroy_all() -> None:
+    """End every host and remove every disk."""
+    if HOSTS.exists():
+        for folder in HOSTS.iterdir():
+            destroy(folder.name)
+
+
+def exists(host_id: str) -> bool:
+    """Whether the host has a disk."""
+    return (HOSTS / host_id).exists()

@@ -1,0 +1,108 @@
+"""The trees that hosts and databases start from, built once by mmdebstrap and kept in the cache."""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from lab import cgroups
+from lab.commands import run
+from lab.layout import CACHE, USER
+
+# What Debian's image for EC2 has and a role may therefore count on.
+_HOST_PACKAGES = (
+    "apt-utils,ca-certificates,curl,dbus,iproute2,less,libpam-systemd,openssh-server,procps,python3,python3-apt,sudo,"
+    "systemd,systemd-resolved,systemd-sysv,unattended-upgrades"
+)
+_EXTRA_CAS = Path("/usr/local/share/ca-certificates")
+_BUILD_TIMEOUT = 600
+
+
+def host_image(suite: str) -> Path:
+    """The path of a Debian host's tree for `suite`; its name tells its content, so that a change makes a new one."""
+    recipe = hashlib.sha256(Path(__file__).read_bytes())
+    for authority in sorted(_EXTRA_CAS.glob("*.crt")):
+        recipe.update(authority.read_bytes())
+    return CACHE / f"{suite}-{recipe.hexdigest()[:12]}"
+
+
+def mysql_image() -> Path:
+    """The path of the tree that mysqld runs in: Debian's stable release has no MySQL, so it is unstable's."""
+    return CACHE / "mysql-9"
+
+
+def build_host(suite: str, log: Path) -> None:
+    """Build the host image of `suite` unless it is there."""
+
+    def make(tree: Path) -> None:
+        _bootstrap(["--variant=minbase", f"--include={_HOST_PACKAGES}", "--skip=cleanup/apt/lists", suite], tree, log)
+        _make_it_an_ec2_image(tree, log)
+
+    _build(host_image(suite), make)
+
+
+def build_mysql(log: Path) -> None:
+    """Build the MySQL tree unless it is there."""
+
+    def make(tree: Path) -> None:
+        # The unstable suite's Release file can be past its date on a mirror.
+        options = [
+            "--variant=extract",
+            "--include=mysql-server-core,mysql-client-core",
+            '--aptopt=Acquire::Check-Valid-Until "false"',
+        ]
+        _bootstrap([*options, "sid"], tree, log)
+        for name in ("bin", "sbin", "lib", "lib64"):
+            if not (tree / name).exists() and (tree / "usr" / name).exists():
+                (tree / name).symlink_to(f"usr/{name}")
+        for name in ("proc", "sys", "run", "root", "tmp", "data"):
+            (tree / name).mkdir(exist_ok=True)
+
+    _build(mysql_image(), make)
+
+
+def _build(image: Path, make: Callable[[Path], None]) -> None:
+    if image.exists():
+        return
+    partial = image.with_name(f"{image.name}.partial")
+    _remove(partial)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    make(partial)
+    partial.rename(image)
+
+
+def _remove(tree: Path) -> None:
+    if tree.exists():
+        shutil.rmtree(tree)
+
+
+def _bootstrap(arguments: list[str], tree: Path, log: Path) -> None:
+    # In a mount namespace of its own, so that nothing stays mounted when it is killed.
+    command = ["unshare", "--mount", "mmdebstrap", "--mode=root", "--format=directory", *arguments]
+    cgroups.run_to_end("build", [*command, tree], log, _BUILD_TIMEOUT)
+
+
+def _make_it_an_ec2_image(tree: Path, log: Path) -> None:
+    files = {
+        "etc/machine-id": "",
+        "etc/sudoers.d/90-cloud-init-users": f"{USER} ALL=(ALL) NOPASSWD:ALL\n",
+        "etc/ssh/sshd_config.d/50-cloud-init.conf": "PasswordAuthentication no\nPermitRootLogin no\n",
+        "etc/default/locale": "LANG=C.UTF-8\n",
+    }
+    for name, content in files.items():
+        (tree / name).write_text(content)
+    for key in (tree / "etc/ssh").glob("ssh_host_*"):
+        key.unlink()
+    # A company's proxy may re-sign TLS: a host trusts what this machine trusts.
+    for authority in _EXTRA_CAS.glob("*.crt"):
+        shutil.copy(authority, tree / _EXTRA_CAS.relative_to("/"))
+    script = f"""set -e
+useradd --create-home --shell /bin/bash --groups adm,sudo {USER}
+passwd --lock root
+update-ca-certificates
+systemctl enable systemd-networkd systemd-resolved ssh
+systemctl disable systemd-networkd-wait-online
+ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
+rm -f /etc/hostname
+"""
+    run(["chroot", tree, "/bin/sh", "-c", script], log=log)

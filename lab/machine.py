@@ -1,0 +1,70 @@
+"""Is this machine one that the lab can run on? Every check comes before the first change."""
+
+import os
+import shutil
+from pathlib import Path
+
+from lab import cgroups, network
+from lab.commands import run
+from lab.console import LabError
+from lab.layout import CACHE, STATE
+
+_PACKAGES = (
+    "ca-certificates",
+    "debian-archive-keyring",
+    "dnsmasq-base",
+    "dpkg",
+    "git",
+    "iproute2",
+    "mmdebstrap",
+    "nftables",
+    "openssh-client",
+    "pebble",
+    "systemd-container",
+)
+_NEED_BYTES = 4 * 1024**3
+
+
+def check(fresh: bool) -> None:
+    """Raise LabError for the first thing that would stop the lab; `fresh` is whether nothing of it runs yet."""
+    if os.geteuid() != 0:
+        raise LabError("The lab boots hosts and makes a network, so it needs root. Run: sudo bin/lab up")
+    _check_system()
+    cgroups.check()
+    for folder in (CACHE, STATE):
+        place = next(path for path in (folder, *folder.parents) if path.exists())
+        free = shutil.disk_usage(place).free
+        if free < _NEED_BYTES:
+            raise LabError(
+                f"The lab needs {_NEED_BYTES // 1024**3} GiB free in {folder}; found {free / 1024**3:.1f} GiB. "
+                "Make room; 'bin/lab purge' removes what the lab keeps."
+            )
+    if fresh and shutil.which("ip"):
+        network.check_free()
+
+
+def _check_system() -> None:
+    pairs = (line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
+    release = {key: value.strip('"') for key, value in pairs}
+    system, version = release.get("ID", ""), release.get("VERSION_ID", "0")
+    oldest = {"debian": 12.0, "ubuntu": 24.04}
+    if system not in oldest or float(version) < oldest[system]:
+        raise LabError(
+            f"The lab runs on Debian 12 or newer and Ubuntu 24.04 or newer; this is {release.get('PRETTY_NAME', 'unknown')}. "
+            "Use such a machine, a virtual one will do."
+        )
+
+
+def missing_packages() -> list[str]:
+    """The Debian packages that the lab needs and this machine lacks."""
+    listed = run(["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n"])
+    installed = {line.split()[0] for line in listed.splitlines() if line.endswith(" installed")}
+    return [name for name in _PACKAGES if name not in installed]
+
+
+def install(packages: list[str], log: Path) -> None:
+    """Install Debian packages, waiting for another apt to end."""
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    apt = ["apt-get", "--quiet", "--yes", "-o", "DPkg::Lock::Timeout=300"]
+    run([*apt, "update"], log=log, env=quiet)
+    run([*apt, "install", "--no-install-recommends", *packages], log=log, env=quiet)

@@ -1,0 +1,268 @@
+"""Closes gaps between moto, the lab's imitation of AWS, and AWS itself.
+
+The playbooks are written for AWS. Where moto answers otherwise, it is mended here, in its own process,
+before its server starts: `close_gaps()`. One function a gap; tests/test_moto_gaps.py has a test for each.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import moto
+
+MOTO_VERSION = "5.2.5"
+# What the lab gives out instead of public addresses.
+PUBLIC_NETWORK = ipaddress.ip_network("10.214.0.0/24")
+FIRST_PUBLIC = 10
+
+# One answer at a time to "which address is free?".
+_address_lock = threading.RLock()
+_closed = False
+
+
+def close_gaps() -> None:
+    """Mend moto in this process. Raises RuntimeError when moto is not the version that this was written for."""
+    global _closed
+    if moto.__version__ != MOTO_VERSION:
+        raise RuntimeError(
+            f"lab/moto_gaps.py mends moto {MOTO_VERSION}, found {moto.__version__}. "
+            f"Install {MOTO_VERSION}, or go through its functions with tests/test_moto_gaps.py and change MOTO_VERSION."
+        )
+    if not _closed:
+        for close in GAPS:
+            close()
+        _closed = True
+
+
+def wrap(owner: Any, name: str) -> Callable[[Callable[..., Any]], None]:
+    """Decorator: put a function in place of `owner.name`; it gets the original as its first argument."""
+    original = getattr(owner, name)
+
+    def place(function: Callable[..., Any]) -> None:
+        @wraps(original)
+        def replacement(*args: Any, **kwargs: Any) -> Any:
+            return function(original, *args, **kwargs)
+
+        setattr(owner, name, replacement)
+
+    return place
+
+
+# EC2
+
+
+def name_address_tags_as_aws_does() -> None:
+    """moto tags an Elastic IP as `vpc-elastic-ip`, AWS as `elastic-ip`: ec2_eip would change the tags each time."""
+    from moto.ec2 import utils
+
+    utils.EC2_PREFIX_TO_RESOURCE["eipalloc"] = "elastic-ip"
+
+
+def name_launch_template_tags_as_aws_does() -> None:
+    """The same for launch templates, where moto finds no type at all."""
+    from moto.ec2 import utils
+
+    utils.EC2_PREFIX_TO_RESOURCE["lt"] = "launch-template"
+
+
+def free_public_address() -> str:
+    """Return the lowest public address of the lab that nobody has."""
+    from moto.ec2.models import ec2_backends
+
+    taken: set[str | None] = set()
+    for regions in ec2_backends.values():
+        for backend in regions.values():
+            taken |= {address.public_ip for address in backend.addresses}
+            taken |= {interface.public_ip for interface in backend.enis.values()}
+    for address in list(PUBLIC_NETWORK.hosts())[FIRST_PUBLIC - 1 :]:
+        if str(address) not in taken:
+            return str(address)
+    raise RuntimeError(f"All public addresses of the lab ({PUBLIC_NETWORK}) are in use")
+
+
+def give_out_reachable_addresses() -> None:
+    """moto makes up public addresses; the lab's hosts have to be reached at theirs."""
+    from moto.ec2.models.elastic_ip_addresses import ElasticAddressBackend
+    from moto.ec2.models.elastic_network_interfaces import NetworkInterface
+
+    @wrap(ElasticAddressBackend, "allocate_address")
+    def allocate(
+        original: Callable[..., Any], self: Any, domain: str, address: str | None = None, tags: Any = None
+    ) -> Any:
+        with _address_lock:
+            return original(self, domain, address=address or free_public_address(), tags=tags)
+
+    @wrap(NetworkInterface, "check_auto_public_ip")
+    def assign(original: Callable[..., Any], self: Any) -> None:
+        with _address_lock:
+            original(self)
+            if self.public_ip:
+                self.public_ip = None
+                self.public_ip = free_public_address()
+
+
+def free_addresses_of_terminated_instances() -> None:
+    """On AWS an Elastic IP is free again when its instance is terminated; moto keeps it associated."""
+    from moto.ec2.models.instances import Instance
+
+    @wrap(Instance, "terminate")
+    def terminate(original: Callable[..., Any], self: Any) -> Any:
+        for address in self.ec2_backend.addresses:
+            if address.instance is self:
+                self.ec2_backend.disassociate_address(address=address.public_ip)
+        return original(self)
+
+
+# RDS
+
+
+def know_mysql_parameters() -> None:
+    """A new parameter group of moto is empty; on AWS it lists the engine's parameters with their types."""
+    from moto.rds.models import DBParameterGroup
+
+    types = {
+        "require_secure_transport": "boolean",
+        "character_set_server": "string",
+        "collation_server": "string",
+        "time_zone": "string",
+        "sql_mode": "list",
+        "max_connections": "integer",
+        "slow_query_log": "boolean",
+        "long_query_time": "float",
+        "wait_timeout": "integer",
+    }
+
+    @wrap(DBParameterGroup, "__init__")
+    def make(original: Callable[..., Any], self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        for name, kind in types.items():
+            self.parameters[name] = {
+                "ParameterName": name,
+                "DataType": kind,
+                "IsModifiable": True,
+                "Source": "engine-default",
+                "ApplyType": "dynamic",
+            }
+
+
+def miss_parameter_groups_loudly() -> None:
+    """moto answers with an empty list for a parameter group that does not exist, AWS with an error."""
+    from moto.rds.exceptions import DBParameterGroupNotFoundError
+    from moto.rds.models import RDSBackend
+
+    @wrap(RDSBackend, "describe_db_parameter_groups")
+    def describe(original: Callable[..., Any], self: Any, kwargs: dict[str, Any]) -> Any:
+        groups = original(self, kwargs)
+        name = kwargs.get("db_parameter_group_name")
+        if name and not groups:
+            raise DBParameterGroupNotFoundError(name)
+        return groups
+
+
+def give_gp3_its_baseline() -> None:
+    """AWS reports the baseline of gp3 storage; moto reports nothing, and rds_instance fails on its second run."""
+    from moto.rds.models import DBInstance
+
+    @wrap(DBInstance, "__init__")
+    def make(original: Callable[..., Any], self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        if getattr(self, "storage_type", None) == "gp3":
+            large = int(self.allocated_storage) >= 400
+            self.iops = self.iops or (12000 if large else 3000)
+            self.storage_throughput = self.storage_throughput or (500 if large else 125)
+
+
+def restore_without_deletion_protection() -> None:
+    """A restored instance of moto inherits deletion protection; on AWS it has what the request says, or none."""
+    from moto.rds.models import RDSBackend
+
+    @wrap(RDSBackend, "restore_db_instance_from_db_snapshot")
+    def restore(original: Callable[..., Any], self: Any, snapshot: str, overrides: dict[str, Any]) -> Any:
+        instance = original(self, snapshot, overrides)
+        instance.deletion_protection = bool(overrides.get("deletion_protection"))
+        return instance
+
+
+# KMS
+
+
+def accept_key_arns() -> None:
+    """DisableKey, EnableKey and the deletion calls take an ARN on AWS; moto answers 500."""
+    from moto.kms.models import KmsBackend
+
+    for name in ("disable_key", "enable_key", "cancel_key_deletion", "schedule_key_deletion"):
+
+        @wrap(KmsBackend, name)
+        def call(original: Callable[..., Any], self: Any, key_id: str, *args: Any, **kwargs: Any) -> Any:
+            return original(self, self.get_key_id(key_id), *args, **kwargs)
+
+
+def refuse_disabled_keys() -> None:
+    """A key that is disabled or to be deleted still encrypts and decrypts in moto."""
+    from moto.core.exceptions import JsonRESTError
+    from moto.kms.models import KmsBackend
+
+    def require_enabled(backend: Any, key_id: str) -> None:
+        key = backend.keys[backend.any_id_to_key_id(key_id)]
+        if key.key_state == "Disabled":
+            raise JsonRESTError("DisabledException", f"{key.arn} is disabled.")
+        if key.key_state != "Enabled":
+            raise JsonRESTError("KMSInvalidStateException", f"{key.arn} is pending deletion.")
+
+    @wrap(KmsBackend, "encrypt")
+    def encrypt(original: Callable[..., Any], self: Any, key_id: str, *args: Any, **kwargs: Any) -> Any:
+        require_enabled(self, key_id)
+        return original(self, key_id, *args, **kwargs)
+
+    @wrap(KmsBackend, "decrypt")
+    def decrypt(original: Callable[..., Any], self: Any, *args: Any, **kwargs: Any) -> Any:
+        plaintext, arn = original(self, *args, **kwargs)
+        require_enabled(self, arn)
+        return plaintext, arn
+
+
+# S3
+
+
+def read_bucket_policy_conditions() -> None:
+    """moto applies a TLS-only policy to everybody; the lab's endpoint stands for AWS's own, which is TLS."""
+    from moto.s3.models import FakeBucket
+
+    def applies(statement: dict[str, Any]) -> bool:
+        required = statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport", "true")
+        return str(required).lower() == "true"
+
+    @wrap(FakeBucket, "get_permission")
+    def permission(original: Callable[..., Any], self: Any, action: str, resource: str) -> Any:
+        policy = self.policy
+        if policy is None:
+            return original(self, action, resource)
+        document = json.loads(policy.decode())
+        statements = document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
+        document["Statement"] = [statement for statement in statements if applies(statement)]
+        return policy_permission(json.dumps(document), action, resource)
+
+    def policy_permission(policy: str, action: str, resource: str) -> Any:
+        from moto.iam.access_control import IAMPolicy
+
+        return IAMPolicy(policy).is_action_permitted(action, resource)
+
+
+GAPS: list[Callable[[], None]] = [
+    name_address_tags_as_aws_does,
+    name_launch_template_tags_as_aws_does,
+    give_out_reachable_addresses,
+    free_addresses_of_terminated_instances,
+    know_mysql_parameters,
+    miss_parameter_groups_loudly,
+    give_gp3_its_baseline,
+    restore_without_deletion_protection,
+    accept_key_arns,
+    refuse_disabled_keys,
+    read_bucket_policy_conditions,
+]

@@ -1,0 +1,94 @@
+"""The lab's network: a bridge that the hosts hang on, the way out, and the translation of public to private addresses."""
+
+import json
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv4Interface
+from pathlib import Path
+
+from lab.commands import run
+from lab.console import LabError
+from lab.layout import BRIDGE, GATEWAY, METADATA_PORT, NFT_TABLE, PRIVATE, PUBLIC, PUBLIC_GATEWAY, STATE
+
+_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+_FORWARD_BEFORE = STATE / "ip_forward.before"
+
+
+def check_free() -> None:
+    """Raise LabError when another interface of this machine has an address or a route inside the lab's ranges."""
+    routes = json.loads(run(["ip", "-json", "-4", "route", "show"]))
+    for route in routes:
+        if route.get("dev") == BRIDGE or route["dst"] == "default":
+            continue
+        network = IPv4Interface(route["dst"]).network
+        for ours in (PRIVATE, PUBLIC):
+            if network.subnet_of(ours) or network == ours:
+                raise LabError(
+                    f"The lab uses the addresses {ours}, but this machine already reaches {route['dst']} through '{route.get('dev')}'. "
+                    f"Take that interface down ('ip link set {route.get('dev')} down') while the lab is up, or use another machine."
+                )
+
+
+def bring_up() -> None:
+    """Create the bridge, its addresses and its firewall table. Safe to repeat."""
+    links = {link["ifname"] for link in json.loads(run(["ip", "-json", "link", "show"]))}
+    if BRIDGE not in links:
+        run(["ip", "link", "add", BRIDGE, "type", "bridge"])
+    for interface in (f"{GATEWAY}/{PRIVATE.prefixlen}", f"{PUBLIC_GATEWAY}/{PUBLIC.prefixlen}"):
+        run(["ip", "address", "replace", interface, "dev", BRIDGE])
+    run(["ip", "link", "set", BRIDGE, "up"])
+    if not _FORWARD_BEFORE.exists():
+        _FORWARD_BEFORE.write_text(_FORWARD.read_text())
+    _FORWARD.write_text("1")
+    translate({})
+
+
+def translate(public_to_private: Mapping[str, str]) -> None:
+    """Set the whole translation: each public address to its host's private one, in one transaction."""
+    pairs = ", ".join(f"{public} : {private}" for public, private in sorted(public_to_private.items()))
+    elements = f"elements = {{ {pairs} }}" if pairs else ""
+    run(
+        ["nft", "-f", "-"],
+        input_text=f"""
+table ip {NFT_TABLE}
+delete table ip {NFT_TABLE}
+table ip {NFT_TABLE} {{
+  map elastic {{ type ipv4_addr : ipv4_addr; {elements} }}
+  chain prerouting {{
+    type nat hook prerouting priority dstnat;
+    iifname "{BRIDGE}" ip daddr 169.254.169.254 tcp dport 80 dnat to {GATEWAY}:{METADATA_PORT}
+    dnat to ip daddr map @elastic
+  }}
+  chain output {{
+    type nat hook output priority -100;
+    dnat to ip daddr map @elastic
+  }}
+  chain postrouting {{
+    type nat hook postrouting priority srcnat;
+    ip saddr {PRIVATE} ip daddr {PRIVATE} ct status dnat masquerade
+    ip saddr {PRIVATE} ip daddr != {PRIVATE} masquerade
+  }}
+}}
+""",
+    )
+
+
+def add_address(address: IPv4Address) -> None:
+    """Give the lab's side of the bridge one more address: a service that is no host listens there."""
+    run(["ip", "address", "replace", f"{address}/32", "dev", BRIDGE])
+
+
+def remove_address(address: IPv4Address) -> None:
+    """Take back what add_address gave."""
+    run(["ip", "address", "del", f"{address}/32", "dev", BRIDGE])
+
+
+def take_down() -> None:
+    """Remove the bridge and the table, and restore forwarding as it was. Safe to repeat."""
+    tables = json.loads(run(["nft", "-j", "list", "tables"]))["nftables"]
+    if any(entry.get("table", {}).get("name") == NFT_TABLE for entry in tables):
+        run(["nft", "delete", "table", "ip", NFT_TABLE])
+    if any(link["ifname"] == BRIDGE for link in json.loads(run(["ip", "-json", "link", "show"]))):
+        run(["ip", "link", "delete", BRIDGE])
+    if _FORWARD_BEFORE.exists():
+        _FORWARD.write_text(_FORWARD_BEFORE.read_text())
+        _FORWARD_BEFORE.unlink()

@@ -1,0 +1,307 @@
+"""What a person asks of the lab: bring it up, run a playbook in it, take it down."""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import yaml
+
+from lab import agent, certificates, cgroups, hosts, images, machine, network
+from lab.commands import run
+from lab.console import LabError, Step, step
+from lab.daemon import READY
+from lab.layout import (
+    AWS_ENDPOINT,
+    CACHE,
+    CERTIFICATES,
+    CLOUD_STATUS,
+    DATABASES,
+    LOCK,
+    LOGS,
+    OVERRIDES,
+    REGION,
+    REPOSITORY,
+    SITE_CA,
+    SSH_KEY,
+    STATE,
+    SUITES,
+    WWW,
+)
+
+_DAEMON = "daemon"
+_PLAY_TIMEOUT = 1800
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """Hold the lab's lock; LabError when another bin/lab has it."""
+    with LOCK.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise LabError(
+                f"Another bin/lab is at work ({lock.read().strip()}). Wait for it, or end it with kill."
+            ) from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} since {time.strftime('%H:%M:%S')}")
+        lock.flush()
+        yield
+        lock.truncate(0)
+
+
+def is_up() -> bool:
+    """Whether the lab's services run and answered."""
+    return cgroups.alive(_DAEMON) and READY.exists()
+
+
+def settings() -> dict[str, object]:
+    """The lab's settings as the playbooks see them: the environment's file, then what `up` was asked for."""
+    found: dict[str, object] = {}
+    for file in (REPOSITORY / "inventory/lab/group_vars/all.yml", OVERRIDES / "group_vars/all.yml"):
+        if file.exists():
+            found |= yaml.safe_load(file.read_text()) or {}
+    return found
+
+
+def environment() -> dict[str, str]:
+    """The variables that point Ansible, boto3 and the AWS CLI at the lab."""
+    return {
+        "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
+        "ANSIBLE_INVENTORY": f"{REPOSITORY / 'inventory/lab'},{OVERRIDES}",
+        "AWS_ACCESS_KEY_ID": "lab",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ENDPOINT_URL": AWS_ENDPOINT,
+        "AWS_SECRET_ACCESS_KEY": "lab",
+        "OUTPORT_LAB_CA": str(SITE_CA),
+        "PATH": f"{REPOSITORY / '.venv/bin'}:{os.environ['PATH']}",
+    }
+
+
+# Of a person's real account; the lab must never reach it.
+_FOREIGN = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
+
+
+def export_lines() -> list[str]:
+    """`environment` as lines for a shell."""
+    return [f"unset {' '.join(_FOREIGN)}", *(f"export {name}='{value}'" for name, value in environment().items())]
+
+
+def up(wanted: Mapping[str, object], until: str) -> None:
+    """Bring the lab up: services, then (by the production playbooks) the cloud, then (unless `until` is an earlier stage) the site."""
+    fresh = not is_up()
+    machine.check(fresh)
+    with locked():
+        if fresh:
+            _clear()
+        _remember(wanted, fresh)
+        _prepare()
+        if fresh:
+            with step(
+                "Start the imitation AWS, name resolution, certificate authority and git server", "services"
+            ) as doing:
+                _start_services(doing)
+        _publish_app()
+        if until == "services":
+            return
+        with step("Provision the cloud (playbooks/provision.yml)", "provision") as doing:
+            _play_in_step(doing, "playbooks/provision.yml")
+        if until == "provision":
+            return
+        with step("Converge the web hosts (site.yml)", "site") as doing:
+            _play_in_step(doing, "site.yml")
+        with step("Fetch the site over HTTPS", "fetch"):
+            address, first_line = _fetch_site()
+    domain = settings()["site_domain"]
+    print(
+        f"\nThe site is up: https://{domain}/  (served by {address}: {first_line})\n\n"
+        f"  curl --cacert {SITE_CA} --resolve {domain}:443:{address} https://{domain}/\n\n"
+        'Next: bin/lab status, bin/lab ssh web-1, bin/lab play site.yml, eval "$(bin/lab env)", bin/lab down'
+    )
+
+
+def _remember(wanted: Mapping[str, object], fresh: bool) -> None:
+    """Keep what `up` was asked for as an inventory source of its own, so that every later run sees it."""
+    file = OVERRIDES / "group_vars/all.yml"
+    if file.exists() and not fresh:
+        had = yaml.safe_load(file.read_text()) or {}
+        for name, value in wanted.items():
+            if name == "web_image_name" and had.get(name, value) != value:
+                raise LabError(f"The lab runs '{had[name]}', '{value}' was asked for. Run bin/lab down first.")
+        wanted = had | wanted
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(dict(wanted)) if wanted else "{}\n")
+    (OVERRIDES / "hosts.yml").write_text("all: {}\n")
+
+
+def _prepare() -> None:
+    missing = machine.missing_packages()
+    if missing:
+        with step(f"Install {', '.join(missing)}", "packages") as doing:
+            machine.install(missing, doing.log)
+            network.check_free()
+    suite = next(name for name, image in SUITES.items() if image == settings()["web_image_name"])
+    if not images.host_image(suite).exists():
+        with step(f"Build the host image ({suite}), once", f"image-{suite}") as doing:
+            images.build_host(suite, doing.log)
+    if not images.mysql_image().exists():
+        with step("Build the MySQL image, once", "image-mysql") as doing:
+            images.build_mysql(doing.log)
+
+
+def _start_services(doing: Step) -> None:
+    for folder in (WWW, CERTIFICATES, DATABASES, SSH_KEY.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    SSH_KEY.parent.chmod(0o700)
+    if not SSH_KEY.exists():
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "outport-lab", "-f", SSH_KEY])
+    certificates.create_ca()
+    for name in ("acme-ca.pem", "rds-ca.pem"):
+        shutil.copy(certificates.CA, WWW / name)
+    agent.build(WWW / "amazon-cloudwatch-agent.deb")
+    network.bring_up()
+    python = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
+    process = cgroups.spawn(_DAEMON, [sys.executable, "-m", "lab.daemon"], doing.log, python)
+    deadline = time.monotonic() + 60
+    while not READY.exists():
+        if process.poll() is not None:
+            raise LabError("The lab's services ended while they started. The cause is in the log above.")
+        if time.monotonic() > deadline:
+            raise LabError(f"The lab's services do not answer after 60 seconds. See {LOGS}.")
+        time.sleep(0.1)
+
+
+def _publish_app() -> None:
+    """Offer this clone's HEAD, branches and tags to the hosts."""
+    bare = STATE / "git/app.git"
+    if not bare.exists():
+        run(["git", "init", "--quiet", "--bare", "--initial-branch=lab", bare])
+    # A clone of another user is no danger to a command that only reads it.
+    trust = ["-c", f"safe.directory={REPOSITORY}", "-c", f"safe.directory={REPOSITORY}/.git"]
+    refs = ["+HEAD:refs/heads/lab", "+refs/tags/*:refs/tags/*"]
+    run(["git", *trust, "-C", bare, "fetch", "--quiet", "--update-shallow", "--no-tags", REPOSITORY, *refs])
+
+
+def _play_in_step(doing: Step, playbook: str) -> None:
+    """Run a playbook with its output in the step's log, and the name of its present task beside the step."""
+    deadline = time.monotonic() + _PLAY_TIMEOUT
+    environ = {**_own_environment(), "PYTHONUNBUFFERED": "1", "ANSIBLE_FORCE_COLOR": "0"}
+    command = [REPOSITORY / ".venv/bin/ansible-playbook", playbook]
+    with (
+        doing.log.open("w") as output,
+        subprocess.Popen(
+            command,
+            cwd=REPOSITORY,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process,
+    ):
+        for line in process.stdout or []:
+            output.write(line)
+            output.flush()
+            if line.startswith("TASK ["):
+                doing.note = line[6:].split("]")[0]
+            if time.monotonic() > deadline:
+                process.kill()
+                raise LabError(f"{playbook} took longer than {_PLAY_TIMEOUT // 60} minutes.")
+    if process.returncode:
+        raise LabError(
+            f"{playbook} failed. Mend the cause and run the same command again: it goes on where it stopped."
+        )
+
+
+def _own_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in _FOREIGN} | environment()
+
+
+def play(arguments: Sequence[str]) -> int:
+    """Run ansible-playbook in the lab; its exit code."""
+    _need_up()
+    _publish_app()
+    return subprocess.run([REPOSITORY / ".venv/bin/ansible-playbook", *arguments], env=_own_environment()).returncode
+
+
+def _need_up() -> None:
+    if not is_up():
+        raise LabError("The lab is not up. Run: bin/lab up")
+
+
+def status() -> dict[str, list[dict[str, str]]]:
+    """The hosts, databases and names that the lab has now."""
+    _need_up()
+    found: dict[str, list[dict[str, str]]] = json.loads(CLOUD_STATUS.read_text())
+    return found
+
+
+def find_host(name: str) -> dict[str, str]:
+    """The host whose name, end of name, id or address is `name`."""
+    found = status()["hosts"]
+    for host in found:
+        if name in (host["name"], host["id"], host["private"], host["public"]) or host["name"].endswith(f"-{name}"):
+            return host
+    known = ", ".join(host["name"] for host in found) or "none"
+    raise LabError(f"No host is called '{name}'. Hosts: {known}.")
+
+
+def ssh_command(host: Mapping[str, str]) -> list[str]:
+    """The command that logs in to a host."""
+    options = ["-i", str(SSH_KEY), "-o", f"UserKnownHostsFile={STATE / 'known_hosts'}", "-o", "LogLevel=ERROR"]
+    return ["ssh", *options, f"{settings()['web_user']}@{host['private']}"]
+
+
+def _fetch_site() -> tuple[str, str]:
+    """The site's address and its answer's first line, by a client that checks the certificate as a browser does."""
+    import http.client
+    import socket
+    import ssl
+
+    domain = str(settings()["site_domain"])
+    addresses = status()["names"].get(domain) or [find_host("web-1")["public"]]  # type: ignore[call-overload]
+    trust = ssl.create_default_context(cafile=str(SITE_CA))
+    with (
+        socket.create_connection((addresses[0], 443), timeout=10) as plain,
+        trust.wrap_socket(plain, server_hostname=domain) as secure,
+    ):
+        client = http.client.HTTPSConnection(domain)
+        client.sock = secure
+        client.request("GET", "/")
+        answer = client.getresponse()
+        answer.read()
+    if answer.status != 200:
+        raise LabError(
+            f"https://{domain}/ at {addresses[0]} answered {answer.status} instead of 200. See bin/lab logs."
+        )
+    return addresses[0], f"{answer.status} {answer.reason}"
+
+
+def down() -> None:
+    """End everything and remove what it made; the cache and the logs stay."""
+    with locked(), step("Take the lab down", "down"):
+        _clear()
+
+
+def _clear() -> None:
+    cgroups.kill()
+    hosts.destroy_all()
+    if shutil.which("nft") and shutil.which("ip"):
+        network.take_down()
+    if STATE.exists():
+        shutil.rmtree(STATE)
+
+
+def purge() -> None:
+    """`down`, and remove the cache and the logs too."""
+    down()
+    for folder in (CACHE, LOGS):
+        if folder.exists():
+            shutil.rmtree(folder)
+    LOCK.unlink(missing_ok=True)

@@ -1,0 +1,140 @@
+"""The lab's other servers, each a program of Debian's: name resolution, the certificate authority, the git server, and files over HTTP."""
+
+import functools
+import json
+import os
+import signal
+import ssl
+import subprocess
+import threading
+import urllib.request
+from collections.abc import Mapping, Sequence
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from lab import certificates, cgroups
+from lab.layout import (
+    ACME_MANAGEMENT_PORT,
+    ACME_PORT,
+    AWS_NAME,
+    CERTIFICATES,
+    DNS_PORT,
+    FILES_PORT,
+    GATEWAY,
+    GIT_PORT,
+    LOGS,
+    SITE_CA,
+    STATE,
+    WWW,
+)
+
+_NAMES = STATE / "names"
+_GIT = STATE / "git"
+
+
+class Service:
+    """A server program that is started, and started again when it ended."""
+
+    def __init__(self, name: str, argv: Sequence[str | Path], env: Mapping[str, str] | None = None) -> None:
+        self.name = name
+        self._argv = argv
+        self._env = {**os.environ, **(env or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def ensure(self) -> bool:
+        """Start the program unless it runs; tell whether it had to be started."""
+        if self._process and self._process.poll() is None:
+            return False
+        self._process = cgroups.spawn(f"service-{self.name}", self._argv, LOGS / f"service-{self.name}.log", self._env)
+        return True
+
+    def reload(self) -> None:
+        """Send SIGHUP."""
+        if self._process:
+            self._process.send_signal(signal.SIGHUP)
+
+
+def dns() -> Service:
+    """Answers for the lab's names (see set_names) and forwards every other question as this machine asks it."""
+    _NAMES.touch()
+    here = ["--bind-interfaces", f"--listen-address={GATEWAY}", "--except-interface=lo", f"--port={DNS_PORT}"]
+    ours = [
+        f"--addn-hosts={_NAMES}",
+        f"--address=/{AWS_NAME}/{GATEWAY}",
+        "--local=/lab.test/rds.amazonaws.com/",
+        "--local-ttl=1",
+    ]
+    plain = [
+        "--keep-in-foreground",
+        "--conf-file=/dev/null",
+        "--no-hosts",
+        "--user=root",
+        "--log-facility=-",
+        "--pid-file=",
+    ]
+    return Service("dns", ["dnsmasq", *plain, *here, *ours])
+
+
+def set_names(service: Service, names: Mapping[str, Sequence[str]]) -> None:
+    """Make `service` answer with these addresses for these names, and no longer with earlier ones."""
+    text = "".join(f"{address} {name}\n" for name, addresses in sorted(names.items()) for address in addresses)
+    if text != _NAMES.read_text():
+        _NAMES.write_text(text)
+        service.reload()
+
+
+def acme() -> Service:
+    """Pebble: a certificate authority that checks each domain over the lab's network, on the real ports."""
+    certificate, key = CERTIFICATES / "acme.pem", CERTIFICATES / "acme.key"
+    certificates.issue([str(GATEWAY), "acme.lab.test"], certificate, key)
+    config = STATE / "pebble.json"
+    config.write_text(
+        json.dumps(
+            {
+                "pebble": {
+                    "listenAddress": f"{GATEWAY}:{ACME_PORT}",
+                    "managementListenAddress": f"{GATEWAY}:{ACME_MANAGEMENT_PORT}",
+                    "certificate": str(certificate),
+                    "privateKey": str(key),
+                    "httpPort": 80,
+                    "tlsPort": 443,
+                    "ocspResponderURL": "",
+                    "externalAccountBindingRequired": False,
+                    "certificateValidityPeriod": 90 * 24 * 3600,
+                }
+            }
+        )
+    )
+    quick = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"}
+    return Service("acme", ["pebble", "-config", config, "-dnsserver", f"{GATEWAY}:{DNS_PORT}"], quick)
+
+
+def save_site_ca() -> bool:
+    """Write the authority's root certificate to SITE_CA; false while it does not answer. Pebble makes a new one at each start."""
+    trust = ssl.create_default_context(cafile=str(certificates.CA))
+    try:
+        with urllib.request.urlopen(
+            f"https://{GATEWAY}:{ACME_MANAGEMENT_PORT}/roots/0", context=trust, timeout=5
+        ) as answer:
+            SITE_CA.write_bytes(answer.read())
+    except OSError:
+        return False
+    return True
+
+
+def git() -> Service:
+    """Serves the app's repository, read only."""
+    _GIT.mkdir(exist_ok=True)
+    where = [f"--listen={GATEWAY}", f"--port={GIT_PORT}", f"--base-path={_GIT}"]
+    return Service("git", ["git", "daemon", "--reuseaddr", "--export-all", "--informative-errors", *where, _GIT])
+
+
+def serve_files() -> None:
+    """Serve WWW over HTTP in a thread of its own: CA bundles, the stand-in for the CloudWatch agent."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            return
+
+    server = ThreadingHTTPServer((str(GATEWAY), FILES_PORT), functools.partial(Quiet, directory=str(WWW)))
+    threading.Thread(target=server.serve_forever, name="files", daemon=True).start()
