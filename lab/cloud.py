@@ -129,7 +129,7 @@ def instances() -> list[Instance]:
 
 
 def _instance(region: str, backend: Any, found: Any) -> Instance:
-    key = backend.keypairs.get(found.key_name) if found.key_name else None
+    key = backend.key_pairs.get(found.key_name) if found.key_name else None
     profile = backend.iam_instance_profile_associations.get(found.id)
     roles = profile.iam_instance_profile.roles if profile else []
     elastic = [address.public_ip for address in backend.addresses if address.instance_id == found.id]

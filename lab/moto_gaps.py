@@ -177,6 +177,17 @@ def give_gp3_its_baseline() -> None:
             self.storage_throughput = self.storage_throughput or (500 if large else 125)
 
 
+def choose_minor_versions() -> None:
+    """Asked for MySQL 8.4, AWS makes 8.4.x and says so; moto says 8.4, and hides a change at each run."""
+    from moto.rds.models import DBInstance
+
+    @wrap(DBInstance, "__init__")
+    def make(original: Callable[..., Any], self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        if self.engine == "mysql" and str(self.engine_version).count(".") == 1:
+            self.engine_version = f"{self.engine_version}.7"
+
+
 def restore_without_deletion_protection() -> None:
     """A restored instance of moto inherits deletion protection; on AWS it has what the request says, or none."""
     from moto.rds.models import RDSBackend
@@ -261,6 +272,7 @@ GAPS: list[Callable[[], None]] = [
     know_mysql_parameters,
     miss_parameter_groups_loudly,
     give_gp3_its_baseline,
+    choose_minor_versions,
     restore_without_deletion_protection,
     accept_key_arns,
     refuse_disabled_keys,

@@ -1,0 +1,38 @@
+"""The listings site: the factory puts configuration, database, routes, errors and log lines together."""
+
+import os
+from pathlib import Path
+
+import config
+from flask import Flask
+from flask_migrate import Migrate
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from . import api, database, problems, request_log, routes, seed
+
+APP_FOLDER = Path(__file__).resolve().parent.parent
+MAX_BODY_BYTES = 64 * 1024
+
+
+def create_app(settings: config.Config | None = None) -> Flask:
+    """Return the app, configured by `settings` or else by the environment. Opens no connection.
+
+    Raises:
+        config.ConfigError: A setting in the environment is missing or wrong.
+    """
+    settings = settings or config.load(os.environ)
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    # nginx is the one proxy in front; what it says about scheme and host is believed, nothing beyond it is.
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
+
+    request_log.init_app(app)
+    database.init_app(app, settings)
+    # An absolute folder, so that `flask db` works from wherever it is started.
+    Migrate(app, database.db, directory=str(APP_FOLDER / "migrations"))
+    problems.init_app(app)
+    app.register_blueprint(api.blueprint)
+    app.register_blueprint(routes.blueprint)
+    app.cli.add_command(seed.seed)
+    return app

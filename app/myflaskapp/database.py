@@ -1,0 +1,103 @@
+"""The database: engine options, and connections opened with decrypted credentials."""
+
+import logging
+from typing import Any
+
+import pymysql
+from config import Config
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import MetaData, event
+from sqlalchemy.engine import Dialect
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.orm import DeclarativeBase
+
+from .credentials import CredentialsError, CredentialStore
+
+ACCESS_DENIED = 1045
+# What it looks like when the database can't be asked now, whatever the question was.
+UNAVAILABLE = (OperationalError, InterfaceError, DisconnectionError, TimeoutError, CredentialsError)
+
+log = logging.getLogger(__name__)
+
+
+def describe(error: Exception) -> dict[str, str | int]:
+    """Return why the database is unavailable, for a log line: kinds and numbers, never a text that may name a user."""
+    if isinstance(error, CredentialsError):
+        return {"reason": str(error)}
+    cause = getattr(error, "orig", None) or error
+    fields: dict[str, str | int] = {"reason": type(cause).__name__}
+    if cause.args and isinstance(cause.args[0], int):
+        fields["code"] = cause.args[0]
+    # PyMySQL keeps what the network or TLS said beside its own text.
+    below = getattr(cause, "original_exception", None)
+    if isinstance(below, OSError):
+        fields["cause"] = getattr(below, "verify_message", None) or below.strerror or type(below).__name__
+    return fields
+
+
+class Base(DeclarativeBase):
+    """Constraints are named the same on every database, so that migrations can name them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+db = SQLAlchemy(model_class=Base)
+
+
+def init_app(app: Flask, settings: Config) -> None:
+    """Set up the engine. Nothing is decrypted or connected before the first query."""
+    url = settings.database_url or "mysql+pymysql://"
+    # Parameters hold what people typed, so they stay out of error texts and logs.
+    options: dict[str, Any] = {"pool_pre_ping": True, "hide_parameters": True}
+    if url.startswith("mysql"):
+        # Seconds. A short wait for a connection: better a quick 503 than a worker that hangs.
+        options |= {"pool_recycle": 600, "pool_timeout": 3, "connect_args": _connect_args(settings)}
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
+    db.init_app(app)
+    if settings.credentials:
+        store = CredentialStore(settings.credentials)
+        with app.app_context():
+            event.listen(db.engine, "do_connect", _connector(store))
+
+
+def _connect_args(settings: Config) -> dict[str, Any]:
+    args: dict[str, Any] = {"charset": "utf8mb4", "connect_timeout": 3, "read_timeout": 10, "write_timeout": 10}
+    if settings.ca_file:
+        args |= {"ssl_ca": str(settings.ca_file), "ssl_verify_cert": True, "ssl_verify_identity": True}
+    return args
+
+
+def _connector(store: CredentialStore) -> Any:
+    """Return a `do_connect` listener that adds the credentials to the arguments of one connection attempt."""
+
+    def connect(dialect: Dialect, _record: Any, _args: Any, params: dict[str, Any]) -> DBAPIConnection:
+        credentials = store.get()
+        try:
+            return dialect.connect(**params, **_login(credentials))
+        except pymysql.err.OperationalError as error:
+            if not error.args or error.args[0] != ACCESS_DENIED:
+                raise
+        # The credentials were rotated, perhaps: the file says which ones are right now.
+        log.warning("the database refused the credentials; decrypting them again")
+        return dialect.connect(**params, **_login(store.renew(credentials)))
+
+    def _login(credentials: Any) -> dict[str, Any]:
+        return {
+            "host": credentials.host,
+            "port": credentials.port,
+            "user": credentials.username,
+            "password": credentials.password,
+            "database": credentials.dbname,
+        }
+
+    return connect

@@ -1,0 +1,201 @@
+"""Ansible filter `settings_problems`: what is wrong with an environment's settings, in words for the user."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.errors import AnsibleError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+ARGUMENT_KEYS = ("type", "elements", "choices")
+
+
+class _Loader(yaml.CSafeLoader):
+    """Reads settings files; tags such as !vault become their text."""
+
+
+_Loader.add_multi_constructor("!", lambda loader, suffix, node: getattr(node, "value", None))
+
+
+class Place:
+    """Where a setting is written: a file and a line."""
+
+    def __init__(self, path: Path, line: int) -> None:
+        self.path, self.line = path, line
+
+    def __str__(self) -> str:
+        return f"{shorten(self.path)}:{self.line}"
+
+
+def shorten(path: Path) -> str:
+    """Return the path as a user would type it from here."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def read_keys(path: Path) -> dict[str, Place]:
+    """Return the top-level keys of a YAML file and where they stand."""
+    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_Loader)
+    if not isinstance(node, yaml.MappingNode):
+        return {}
+    return {key.value: Place(path, key.start_mark.line + 1) for key, _ in node.value}
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Return a YAML file as a dict."""
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader) or {}  # a subclass of the safe loader
+
+
+def folders_of(sources: Iterable[str]) -> list[Path]:
+    """Return the folder of each inventory source."""
+    paths = [Path(source).absolute() for source in sources]
+    return [path if path.is_dir() else path.parent for path in paths]
+
+
+def settings_files(folder: Path) -> list[Path]:
+    """Return the settings files of an inventory folder, in the order in which Ansible reads them."""
+    there = [folder / "group_vars" / name for name in ("all", "all.yml", "all.yaml")]
+    files = [path for path in there if path.is_file()]
+    return files + sorted(path for path in there[0].glob("*") if path.suffix in (".yml", ".yaml"))
+
+
+def judge(spec: Mapping[str, Any], value: Any) -> str | None:
+    """Return what was found when the value is not allowed, else None."""
+    if value is None or value == "" or value == []:
+        return None if spec.get("empty") and value is not None else "nothing"
+    found = f'"{value}"' if isinstance(value, str) else str(value)
+    if spec["type"] == "list" and not isinstance(value, list):
+        return found  # the validator would split a text at its commas
+    argument = {key: spec[key] for key in ARGUMENT_KEYS if key in spec}
+    result = ArgumentSpecValidator({"value": argument}).validate({"value": value})
+    if result.error_messages or isinstance(value, bool) and spec["type"] != "bool":
+        return found
+    valid = result.validated_parameters["value"]
+    if spec["type"] == "int":
+        return None if spec.get("minimum", valid) <= valid <= spec.get("maximum", valid) else found
+    for one in valid if isinstance(valid, list) else [valid]:
+        wrong = judge_text(spec, one)
+        if wrong:
+            return wrong
+    return None
+
+
+def judge_text(spec: Mapping[str, Any], text: Any) -> str | None:
+    """Return what was found when the text is not allowed, else None."""
+    if "pattern" in spec and not re.fullmatch(spec["pattern"], text):
+        return f'"{text}"'
+    if "network" in spec:
+        shortest, longest = spec["network"]
+        try:
+            network = ipaddress.IPv4Network(text)
+        except ValueError as error:
+            return f'"{text}" ({error})'
+        if "/" not in text or not shortest <= network.prefixlen <= longest:
+            return f'"{text}"'
+    if spec.get("public_key"):
+        path = Path(text)
+        if not path.is_file():
+            return f'"{text}", which is no file'
+        if not re.match(r"(ssh-|ecdsa-|sk-)\S+ \S+", path.read_text(encoding="utf-8", errors="replace")):
+            return f'"{text}", which holds no public key'
+    return None
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return a question that names the known setting nearest to a misspelt one."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.75)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def unknown_keys(
+    written: Mapping[str, Place], specs: Mapping[str, Any], options: set[str], wired: Mapping[str, Place]
+) -> list[str]:
+    """Return a problem for each key that nothing reads, or that the wiring outranks."""
+    problems = []
+    for name, place in written.items():
+        if name in wired and name not in specs:
+            problems.append(f"{name} ({place}): has no effect here, {wired[name]} outranks it. Change it there.")
+        elif name not in specs and name not in options and not name.startswith("ansible_"):
+            problems.append(f"{name} ({place}): is no setting{suggest(name, [*specs, *sorted(options)])}")
+    return problems
+
+
+def check_values(values: Mapping[str, Any], specs: Mapping[str, Any], written: Mapping[str, Place], home: Path) -> list[str]:
+    """Return a problem for each setting that is missing or whose value is not allowed."""
+    problems = []
+    for name, spec in specs.items():
+        place = written.get(name)
+        try:
+            if name not in values:
+                problems.append(f"{name}: is missing; add it to {shorten(home)}. Allowed: {spec['expected']}")
+                continue
+            found = judge(spec, values[name])
+        except AnsibleError as error:
+            found = f"a value that cannot be worked out: {error}"
+        if found:
+            problems.append(f"{name} ({place or 'given on the command line'}): found {found}. Allowed: {spec['expected']}")
+    return problems
+
+
+def check_agreement(values: Mapping[str, Any], folders: Iterable[Path]) -> list[str]:
+    """Return a problem for each pair of settings that contradict each other."""
+    problems = []
+    zone, domain = values.get("dns_zone"), values.get("site_domain")
+    if zone and domain and not f".{domain}".endswith(f".{zone}"):
+        problems.append(f'dns_zone: found "{zone}", but site_domain "{domain}" is not in that zone. Change one of them')
+    for folder in folders:
+        path = folder / "aws_ec2.yml"
+        if not path.is_file():
+            continue
+        inventory = load(path)
+        regions, region = inventory.get("regions") or [], values.get("aws_region")
+        if region and regions != [region]:
+            problems.append(f'aws_region: found "{region}", but {shorten(path)} has regions: {regions}. Make them agree')
+        tag, name = (inventory.get("filters") or {}).get("tag:Environment"), values.get("environment_name")
+        if name and tag != name:
+            problems.append(
+                f'environment_name: found "{name}", but {shorten(path)} filters by tag:Environment: {tag}. Make them agree'
+            )
+    return problems
+
+
+def settings_problems(values: Mapping[str, Any], sources: list[str], project: str) -> list[str]:
+    """Return one line a problem; an empty list when the settings are right.
+
+    values: the variables as they hold, templated. sources: the inventory sources. project: the repository's folder.
+    """
+    root = Path(project)
+    specs = load(root / "roles/settings/files/spec.yml")
+    folders = folders_of(sources)
+    files = [path for folder in folders for path in settings_files(folder)]
+    if not files:
+        wanted = folders[0] / "group_vars/all.yml" if folders else root / "inventory/production/group_vars/all.yml"
+        return [f"{shorten(wanted)}: is missing. Name an environment with -i inventory/NAME, or copy another's settings"]
+    written: dict[str, Place] = {}
+    for path in files:
+        written |= read_keys(path)
+    options: set[str] = set()
+    for path in sorted(root.glob("roles/*/meta/argument_specs.yml")):
+        for entry in load(path)["argument_specs"].values():
+            options |= set(entry.get("options") or {})
+    wired: dict[str, Place] = {}
+    for path in sorted(root.glob("group_vars/all/*.yml")):
+        wired |= read_keys(path)
+    return [
+        *unknown_keys(written, specs, options, wired),
+        *check_values(values, specs, written, files[0]),
+        *check_agreement(values, folders),
+    ]
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return the filters by name."""
+        return {"settings_problems": settings_problems}

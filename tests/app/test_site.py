@@ -1,0 +1,207 @@
+"""What a visitor, a load balancer and an operator notice of the site."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import config
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from myflaskapp import create_app
+from myflaskapp.database import db
+from werkzeug.test import Client
+
+PAGES = ("index.html", "listings.html", "contact.html", "resources.html", "submit.html")
+
+
+@pytest.fixture
+def stranded(tmp_path: Path) -> FlaskClient:
+    """A visitor of an app whose database can't be opened."""
+    url = f"sqlite:///{tmp_path / 'gone' / 'listings.sqlite3'}"
+    return create_app(config.load({"DATABASE_URL": url})).test_client()
+
+
+class Markup(HTMLParser):
+    """Collects what the pages' rules are about: tags, attributes, and scripts or styles written into the page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.inline = ""
+        self._open = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._open = tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open in ("script", "style"):
+            self.inline += data.strip()
+
+
+def test_alive_and_ready(client: FlaskClient) -> None:
+    for path in ("/healthz", "/readyz"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.json) == (200, {"status": "ok"})
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_without_a_database_it_is_alive_but_not_ready(stranded: FlaskClient) -> None:
+    assert stranded.get("/healthz").status_code == 200
+    answer = stranded.get("/readyz")
+    assert (answer.status_code, answer.json) == (503, {"status": "unavailable"})
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_without_a_database_reads_and_writes_ask_to_come_back(stranded: FlaskClient) -> None:
+    message = {"name": "A", "email": "a@example.org", "body": "b"}
+    for answer in (
+        stranded.get("/api/v1/listings"),
+        stranded.get("/api/v1/listings/1"),
+        stranded.post("/api/v1/messages", json=message),
+    ):
+        assert (answer.status_code, answer.mimetype) == (503, "application/problem+json")
+        assert int(answer.headers["Retry-After"]) > 0
+    page = stranded.get("/listings/1")
+    assert (page.status_code, page.mimetype) == (503, "text/html")
+    assert int(page.headers["Retry-After"]) > 0
+
+
+def test_a_bug_is_a_problem_without_details(app: Flask, capsys: pytest.CaptureFixture[str]) -> None:
+    app.add_url_rule("/api/v1/bug", view_func=lambda: {}["private"])
+    answer = app.test_client().get("/api/v1/bug")
+    assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")
+    assert "private" not in answer.text
+    assert "KeyError" in capsys.readouterr().out
+
+
+def test_the_page_of_a_listing(client: FlaskClient) -> None:
+    page = client.get("/listings/16")
+    assert page.status_code == 200
+    for part in ("Saltbox house for rent by the week", "$895", "Trinity", "Homes &amp; rooms", "saltbox@example.org"):
+        assert part in page.text
+
+
+def test_a_missing_page_is_a_page(client: FlaskClient) -> None:
+    for path in ("/nothing", "/listings/999", "/a/b/c", "/%00", "/..%2frun.py", "/" + "x" * 3000):
+        answer = client.get(path)
+        assert (answer.status_code, answer.mimetype) == (404, "text/html")
+        assert "Harbour Board" in answer.text
+
+
+@pytest.mark.parametrize("name", ["", *PAGES, "styles.css", "scripts.js", "newfoundland_cover.jpg", "favicon.ico"])
+def test_the_app_alone_serves_the_client(client: FlaskClient, name: str) -> None:
+    assert client.get(f"/{name}").status_code == 200
+
+
+def test_a_shortened_address_leads_to_the_listings(client: FlaskClient) -> None:
+    assert client.get("/listings").headers["Location"] == "/listings.html"
+
+
+@pytest.mark.parametrize("path", [*(f"/{name}" for name in PAGES), "/listings/16", "/nothing"])
+def test_pages_hold_to_a_strict_content_policy(client: FlaskClient, path: str) -> None:
+    page = Markup(client.get(path).text)
+    assert page.inline == ""
+    for tag, attributes in page.tags:
+        assert "style" not in attributes
+        assert not [name for name in attributes if name.startswith("on")]
+        if tag in ("img", "script", "link"):
+            address = attributes.get("src") or attributes.get("href") or ""
+            assert re.fullmatch(r"/?[a-z_]+\.(css|js|jpg)", address)
+
+
+@pytest.mark.parametrize("path", [*(f"/{name}" for name in PAGES), "/listings/16"])
+def test_pages_are_usable_without_sight(client: FlaskClient, path: str) -> None:
+    tags = Markup(client.get(path).text).tags
+    names = [tag for tag, _ in tags]
+    assert names.count("h1") == names.count("main") == 1
+    assert dict(tags)["html"] == {"lang": "en-CA"}
+    ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    labelled = {attributes["for"] for tag, attributes in tags if tag == "label"}
+    for tag, attributes in tags:
+        if tag in ("input", "select", "textarea"):
+            assert attributes["id"] in labelled
+        if tag == "img":
+            assert attributes["alt"]
+        for described in (attributes.get("aria-describedby") or "").split():
+            assert described in ids
+
+
+def test_all_pages_have_the_same_menu(client: FlaskClient) -> None:
+    menus = set()
+    for path in (*(f"/{name}" for name in PAGES), "/listings/16"):
+        nav = re.search(r"<nav.*?</nav>", client.get(path).text, re.DOTALL)
+        assert nav
+        menus.add(re.sub(r'\s+| aria-current="page"|(?<=href=")/', "", nav[0]))
+    assert len(menus) == 1
+
+
+def test_pages_are_light(app_folder: Path) -> None:
+    size = {path.name: path.stat().st_size for path in (app_folder / "client").iterdir()}
+    assert set(size) == {*PAGES, "styles.css", "scripts.js", "newfoundland_cover.jpg"}
+    assert size["newfoundland_cover.jpg"] < 150_000
+    assert max(size[page] for page in PAGES) + size["styles.css"] + size["scripts.js"] < 100_000
+
+
+def test_each_request_is_one_json_line_without_personal_data(
+    client: FlaskClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = client.get("/api/v1/listings?q=secret-search", headers={"X-Request-ID": "abc-123", "User-Agent": "me"})
+    assert answer.headers["X-Request-ID"] == "abc-123"
+    out = capsys.readouterr().out
+    line = json.loads(out)
+    assert {key: line[key] for key in ("request_id", "method", "path", "status")} == {
+        "request_id": "abc-123",
+        "method": "GET",
+        "path": "/api/v1/listings",
+        "status": 200,
+    }
+    assert line["ms"] >= 0
+    assert "secret-search" not in out
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 65, "é", '"'])
+def test_a_request_id_that_is_none_is_replaced(client: FlaskClient, given: str) -> None:
+    assert re.fullmatch("[0-9a-f]{32}", client.get("/healthz", headers={"X-Request-ID": given}).headers["X-Request-ID"])
+
+
+def test_one_proxy_is_believed_and_no_more(app: Flask) -> None:
+    app.add_url_rule("/api/v1/where", view_func=lambda: __import__("flask").request.url_root)
+    headers = {"X-Forwarded-Host": "outer.example, site.example", "X-Forwarded-Proto": "http, https"}
+    assert Client(app).get("/api/v1/where", headers=headers).text == "https://site.example/"
+
+
+def test_seeding_twice_changes_nothing(app: Flask) -> None:
+    result = app.test_cli_runner().invoke(args=["seed"])
+    assert result.exit_code == 0
+    assert "nothing added" in result.output
+    assert len(app.test_client().get("/api/v1/listings?limit=100").json["items"]) == 16
+
+
+def test_seeding_leaves_a_database_in_use_alone(app: Flask) -> None:
+    with app.app_context():
+        for name in ("listing", "resource"):
+            db.session.execute(db.metadata.tables[name].delete())
+        db.session.commit()
+    assert "nothing added" in app.test_cli_runner().invoke(args=["seed"]).output
+    assert app.test_client().get("/api/v1/listings").json["items"] == []
+
+
+def test_migrations_go_forth_and_back_and_match_the_models(empty_app: Flask) -> None:
+    run = empty_app.test_cli_runner().invoke
+    for arguments in (["db", "check"], ["db", "downgrade", "base"], ["db", "upgrade"], ["db", "check"]):
+        result = run(args=arguments)
+        assert result.exit_code == 0, result.output
+
+
+def test_an_interrupted_migration_is_finished_by_the_next(empty_app: Flask) -> None:
+    with empty_app.app_context(), db.engine.begin() as connection:
+        for statement in ("DROP TABLE message", "DROP INDEX ix_listing_place", "DELETE FROM alembic_version"):
+            connection.exec_driver_sql(statement)
+    run = empty_app.test_cli_runner().invoke
+    assert run(args=["db", "upgrade"]).exit_code == 0
+    assert run(args=["db", "check"]).exit_code == 0
