@@ -2,6 +2,7 @@
 
 The playbooks are written for AWS. Where moto answers otherwise, it is mended here, in its own process,
 before its server starts: `close_gaps()`. One function a gap; tests/test_moto_gaps.py has a test for each.
+moto reads MOTO_AMIS_PATH (lab/amis.json) when it is imported: set it before importing this.
 """
 
 from __future__ import annotations
@@ -10,10 +11,21 @@ import ipaddress
 import json
 import threading
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from typing import Any
 
 import moto
+from moto.core.exceptions import JsonRESTError
+from moto.ec2 import utils
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.elastic_ip_addresses import ElasticAddressBackend
+from moto.ec2.models.elastic_network_interfaces import NetworkInterface
+from moto.ec2.models.instances import Instance
+from moto.iam.access_control import IAMPolicy
+from moto.kms.models import KmsBackend
+from moto.rds.exceptions import DBParameterGroupNotFoundError
+from moto.rds.models import DBInstance, DBParameterGroup, RDSBackend
+from moto.s3.models import FakeBucket
 
 MOTO_VERSION = "5.2.5"
 # What the lab gives out instead of public addresses.
@@ -22,21 +34,18 @@ FIRST_PUBLIC = 10
 
 # One answer at a time to "which address is free?".
 _address_lock = threading.RLock()
-_closed = False
 
 
+@cache
 def close_gaps() -> None:
-    """Mend moto in this process. Raises RuntimeError when moto is not the version that this was written for."""
-    global _closed
+    """Mend moto in this process, once. Raises RuntimeError when moto is not the version that this was written for."""
     if moto.__version__ != MOTO_VERSION:
         raise RuntimeError(
             f"lab/moto_gaps.py mends moto {MOTO_VERSION}, found {moto.__version__}. "
             f"Install {MOTO_VERSION}, or go through its functions with tests/test_moto_gaps.py and change MOTO_VERSION."
         )
-    if not _closed:
-        for close in GAPS:
-            close()
-        _closed = True
+    for close in GAPS:
+        close()
 
 
 def wrap(owner: Any, name: str) -> Callable[[Callable[..., Any]], None]:
@@ -58,22 +67,11 @@ def wrap(owner: Any, name: str) -> Callable[[Callable[..., Any]], None]:
 
 def name_address_tags_as_aws_does() -> None:
     """moto tags an Elastic IP as `vpc-elastic-ip`, AWS as `elastic-ip`: ec2_eip would change the tags each time."""
-    from moto.ec2 import utils
-
     utils.EC2_PREFIX_TO_RESOURCE["eipalloc"] = "elastic-ip"
-
-
-def name_launch_template_tags_as_aws_does() -> None:
-    """The same for launch templates, where moto finds no type at all."""
-    from moto.ec2 import utils
-
-    utils.EC2_PREFIX_TO_RESOURCE["lt"] = "launch-template"
 
 
 def free_public_address() -> str:
     """Return the lowest public address of the lab that nobody has."""
-    from moto.ec2.models import ec2_backends
-
     taken: set[str | None] = set()
     for regions in ec2_backends.values():
         for backend in regions.values():
@@ -87,8 +85,6 @@ def free_public_address() -> str:
 
 def give_out_reachable_addresses() -> None:
     """moto makes up public addresses; the lab's hosts have to be reached at theirs."""
-    from moto.ec2.models.elastic_ip_addresses import ElasticAddressBackend
-    from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 
     @wrap(ElasticAddressBackend, "allocate_address")
     def allocate(
@@ -108,7 +104,6 @@ def give_out_reachable_addresses() -> None:
 
 def free_addresses_of_terminated_instances() -> None:
     """On AWS an Elastic IP is free again when its instance is terminated; moto keeps it associated."""
-    from moto.ec2.models.instances import Instance
 
     @wrap(Instance, "terminate")
     def terminate(original: Callable[..., Any], self: Any) -> Any:
@@ -123,8 +118,6 @@ def free_addresses_of_terminated_instances() -> None:
 
 def know_mysql_parameters() -> None:
     """A new parameter group of moto is empty; on AWS it lists the engine's parameters with their types."""
-    from moto.rds.models import DBParameterGroup
-
     types = {
         "require_secure_transport": "boolean",
         "character_set_server": "string",
@@ -152,8 +145,6 @@ def know_mysql_parameters() -> None:
 
 def miss_parameter_groups_loudly() -> None:
     """moto answers with an empty list for a parameter group that does not exist, AWS with an error."""
-    from moto.rds.exceptions import DBParameterGroupNotFoundError
-    from moto.rds.models import RDSBackend
 
     @wrap(RDSBackend, "describe_db_parameter_groups")
     def describe(original: Callable[..., Any], self: Any, kwargs: dict[str, Any]) -> Any:
@@ -166,7 +157,6 @@ def miss_parameter_groups_loudly() -> None:
 
 def give_gp3_its_baseline() -> None:
     """AWS reports the baseline of gp3 storage; moto reports nothing, and rds_instance fails on its second run."""
-    from moto.rds.models import DBInstance
 
     @wrap(DBInstance, "__init__")
     def make(original: Callable[..., Any], self: Any, *args: Any, **kwargs: Any) -> None:
@@ -179,7 +169,6 @@ def give_gp3_its_baseline() -> None:
 
 def choose_minor_versions() -> None:
     """Asked for MySQL 8.4, AWS makes 8.4.x and says so; moto says 8.4, and hides a change at each run."""
-    from moto.rds.models import DBInstance
 
     @wrap(DBInstance, "__init__")
     def make(original: Callable[..., Any], self: Any, *args: Any, **kwargs: Any) -> None:
@@ -190,7 +179,6 @@ def choose_minor_versions() -> None:
 
 def restore_without_deletion_protection() -> None:
     """A restored instance of moto inherits deletion protection; on AWS it has what the request says, or none."""
-    from moto.rds.models import RDSBackend
 
     @wrap(RDSBackend, "restore_db_instance_from_db_snapshot")
     def restore(original: Callable[..., Any], self: Any, snapshot: str, overrides: dict[str, Any]) -> Any:
@@ -204,8 +192,6 @@ def restore_without_deletion_protection() -> None:
 
 def accept_key_arns() -> None:
     """DisableKey, EnableKey and the deletion calls take an ARN on AWS; moto answers 500."""
-    from moto.kms.models import KmsBackend
-
     for name in ("disable_key", "enable_key", "cancel_key_deletion", "schedule_key_deletion"):
 
         @wrap(KmsBackend, name)
@@ -215,8 +201,6 @@ def accept_key_arns() -> None:
 
 def refuse_disabled_keys() -> None:
     """A key that is disabled or to be deleted still encrypts and decrypts in moto."""
-    from moto.core.exceptions import JsonRESTError
-    from moto.kms.models import KmsBackend
 
     def require_enabled(backend: Any, key_id: str) -> None:
         key = backend.keys[backend.any_id_to_key_id(key_id)]
@@ -242,7 +226,6 @@ def refuse_disabled_keys() -> None:
 
 def read_bucket_policy_conditions() -> None:
     """moto applies a TLS-only policy to everybody; the lab's endpoint stands for AWS's own, which is TLS."""
-    from moto.s3.models import FakeBucket
 
     def applies(statement: dict[str, Any]) -> bool:
         required = statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport", "true")
@@ -256,17 +239,11 @@ def read_bucket_policy_conditions() -> None:
         document = json.loads(policy.decode())
         statements = document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
         document["Statement"] = [statement for statement in statements if applies(statement)]
-        return policy_permission(json.dumps(document), action, resource)
-
-    def policy_permission(policy: str, action: str, resource: str) -> Any:
-        from moto.iam.access_control import IAMPolicy
-
-        return IAMPolicy(policy).is_action_permitted(action, resource)
+        return IAMPolicy(json.dumps(document)).is_action_permitted(action, resource)
 
 
 GAPS: list[Callable[[], None]] = [
     name_address_tags_as_aws_does,
-    name_launch_template_tags_as_aws_does,
     give_out_reachable_addresses,
     free_addresses_of_terminated_instances,
     know_mysql_parameters,

@@ -72,13 +72,14 @@ def settings() -> dict[str, object]:
 
 def environment() -> dict[str, str]:
     """The variables that point Ansible, boto3 and the AWS CLI at the lab."""
+    # Ansible masks the key wherever it prints its value: it must be no word that names anything.
     return {
         "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
         "ANSIBLE_INVENTORY": f"{REPOSITORY / 'inventory/lab'},{OVERRIDES}",
-        "AWS_ACCESS_KEY_ID": "lab",
+        "AWS_ACCESS_KEY_ID": "OUTPORTLAB",
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ENDPOINT_URL": AWS_ENDPOINT,
-        "AWS_SECRET_ACCESS_KEY": "lab",
+        "AWS_SECRET_ACCESS_KEY": "no-secret-of-any-account",
         "OUTPORT_LAB_CA": str(SITE_CA),
         "PATH": f"{REPOSITORY / '.venv/bin'}:{os.environ['PATH']}",
     }

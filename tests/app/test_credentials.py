@@ -207,7 +207,7 @@ def test_a_wrong_setting_stops_the_start(vault: Vault, setting: str, value: str)
     "url", ["postgresql://u:hush@h/d", "mysql://u:hush@h/d", "hush", "mysql+pymysql://u:hush@h:x/d"]
 )
 def test_a_wrong_database_address_stops_the_start_and_is_not_repeated(url: str) -> None:
-    with pytest.raises(config.ConfigError, match="^DATABASE_URL: found ") as caught:
+    with pytest.raises(config.ConfigError, match=r"^DATABASE_URL: found ") as caught:
         config.load({"DATABASE_URL": url})
     assert "hush" not in str(caught.value)
 
