@@ -3,11 +3,28 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import secrets
+import string
+from typing import Any
+
+from ansible.module_utils.common.text.converters import to_bytes
+from ansible_collections.amazon.aws.plugins.module_utils.botocore import is_boto3_error_code
+from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
+from ansible_collections.amazon.aws.plugins.module_utils.tagging import (
+    ansible_dict_to_boto3_tag_list,
+    boto3_tag_list_to_ansible_dict,
+    compare_aws_tags,
+)
+from botocore.exceptions import BotoCoreError, ClientError
+
 DOCUMENTATION = r"""
 module: kms_parameter
 short_description: Keep credentials as KMS ciphertext in an SSM parameter
 description:
-  - Ensures that an SSM parameter holds the base64 ciphertext of a JSON document, encrypted by KMS under an encryption context.
+  - Ensures that an SSM parameter holds a JSON document, as base64 ciphertext of KMS under an encryption context.
   - Fields that are there and not named stay as they are. Only a difference makes a new ciphertext.
   - Secrets are made here and never leave in a result, a diff or a log.
 options:
@@ -34,27 +51,6 @@ EXAMPLES = r"""
 RETURN = r"""
 fields: {description: Names of the document's fields., type: list, elements: str, returned: success}
 """
-
-import base64
-import json
-import secrets
-import string
-from typing import Any
-
-from ansible.module_utils.common.text.converters import to_bytes
-from ansible_collections.amazon.aws.plugins.module_utils.botocore import is_boto3_error_code
-from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
-from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
-from ansible_collections.amazon.aws.plugins.module_utils.tagging import (
-    ansible_dict_to_boto3_tag_list,
-    boto3_tag_list_to_ansible_dict,
-    compare_aws_tags,
-)
-
-try:
-    from botocore.exceptions import BotoCoreError, ClientError
-except ImportError:  # AnsibleAWSModule says which library is missing
-    pass
 
 # RDS refuses "/", "@", double quotes and spaces, and more than 41 characters.
 ALPHABET = string.ascii_letters + string.digits + "-_"
@@ -85,7 +81,9 @@ class Parameter:
         except (BotoCoreError, ClientError) as error:
             self.module.fail_json_aws(error, msg=f"Cannot read the SSM parameter {self.name}")
         try:
-            plain = self.kms.decrypt(CiphertextBlob=base64.b64decode(text), EncryptionContext=self.context, aws_retry=True)
+            plain = self.kms.decrypt(
+                CiphertextBlob=base64.b64decode(text), EncryptionContext=self.context, aws_retry=True
+            )
             return json.loads(plain["Plaintext"]), plain["KeyId"]
         except (BotoCoreError, ClientError) as error:
             advice = "It is left as it is: check the key's state and the encryption context."

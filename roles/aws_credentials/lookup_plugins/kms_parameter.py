@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from typing import Any
+
+from ansible.errors import AnsibleLookupError
+from ansible_collections.amazon.aws.plugins.module_utils.botocore import is_boto3_error_code
+from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
+from ansible_collections.amazon.aws.plugins.plugin_utils.lookup import AWSLookupBase
+from botocore.exceptions import BotoCoreError, ClientError
+
 DOCUMENTATION = r"""
 name: kms_parameter
 short_description: Decrypt a field of a kms_parameter
@@ -13,26 +23,12 @@ options:
   field: {description: Field of the document., required: true, type: str}
   encryption_context: {description: The context that the document was encrypted under., required: true, type: dict}
   missing_ok:
-    description: Return an empty text when the parameter or the field is missing, as in a check run before the first real one.
+    description: Return an empty text for what is missing, as in a check run before the first real one.
     type: bool
     default: false
 extends_documentation_fragment: [amazon.aws.boto3, amazon.aws.common.plugins, amazon.aws.region.plugins]
 author: [Outport]
 """
-
-import base64
-import json
-from typing import Any
-
-from ansible.errors import AnsibleLookupError
-from ansible_collections.amazon.aws.plugins.module_utils.botocore import is_boto3_error_code
-from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
-from ansible_collections.amazon.aws.plugins.plugin_utils.lookup import AWSLookupBase
-
-try:
-    from botocore.exceptions import BotoCoreError, ClientError
-except ImportError:  # AWSLookupBase says which library is missing
-    pass
 
 
 class LookupModule(AWSLookupBase):

@@ -73,7 +73,7 @@ def judge(spec: Mapping[str, Any], value: Any) -> str | None:
         return found  # the validator would split a text at its commas
     argument = {key: spec[key] for key in ARGUMENT_KEYS if key in spec}
     result = ArgumentSpecValidator({"value": argument}).validate({"value": value})
-    if result.error_messages or isinstance(value, bool) and spec["type"] != "bool":
+    if result.error_messages or (isinstance(value, bool) and spec["type"] != "bool"):
         return found
     valid = result.validated_parameters["value"]
     if spec["type"] == "int":
@@ -125,7 +125,9 @@ def unknown_keys(
     return problems
 
 
-def check_values(values: Mapping[str, Any], specs: Mapping[str, Any], written: Mapping[str, Place], home: Path) -> list[str]:
+def check_values(
+    values: Mapping[str, Any], specs: Mapping[str, Any], written: Mapping[str, Place], home: Path
+) -> list[str]:
     """Return a problem for each setting that is missing or whose value is not allowed."""
     problems = []
     for name, spec in specs.items():
@@ -138,7 +140,9 @@ def check_values(values: Mapping[str, Any], specs: Mapping[str, Any], written: M
         except AnsibleError as error:
             found = f"a value that cannot be worked out: {error}"
         if found:
-            problems.append(f"{name} ({place or 'given on the command line'}): found {found}. Allowed: {spec['expected']}")
+            problems.append(
+                f"{name} ({place or 'given on the command line'}): found {found}. Allowed: {spec['expected']}"
+            )
     return problems
 
 
@@ -155,11 +159,13 @@ def check_agreement(values: Mapping[str, Any], folders: Iterable[Path]) -> list[
         inventory = load(path)
         regions, region = inventory.get("regions") or [], values.get("aws_region")
         if region and regions != [region]:
-            problems.append(f'aws_region: found "{region}", but {shorten(path)} has regions: {regions}. Make them agree')
+            problems.append(
+                f'aws_region: found "{region}", but {shorten(path)} has regions: {regions}. Make them agree'
+            )
         tag, name = (inventory.get("filters") or {}).get("tag:Environment"), values.get("environment_name")
         if name and tag != name:
             problems.append(
-                f'environment_name: found "{name}", but {shorten(path)} filters by tag:Environment: {tag}. Make them agree'
+                f'environment_name: found "{name}", but {shorten(path)} filters by tag:Environment {tag}. Mend one'
             )
     return problems
 
@@ -175,7 +181,7 @@ def settings_problems(values: Mapping[str, Any], sources: list[str], project: st
     files = [path for folder in folders for path in settings_files(folder)]
     if not files:
         wanted = folders[0] / "group_vars/all.yml" if folders else root / "inventory/production/group_vars/all.yml"
-        return [f"{shorten(wanted)}: is missing. Name an environment with -i inventory/NAME, or copy another's settings"]
+        return [f"{shorten(wanted)}: is missing. Name an environment with -i, or copy another's settings"]
     written: dict[str, Place] = {}
     for path in files:
         written |= read_keys(path)

@@ -1,0 +1,28 @@
+"""A host after the role base: what an operator would look for."""
+
+from testinfra.host import Host
+
+
+def test_security_updates_install_themselves(host: Host) -> None:
+    assert host.service("unattended-upgrades").is_enabled
+    assert host.service("apt-daily-upgrade.timer").is_running
+    settings = host.check_output("apt-config dump APT::Periodic::Unattended-Upgrade Unattended-Upgrade::Automatic-Reboot")
+    assert 'APT::Periodic::Unattended-Upgrade "1"' in settings
+    assert 'Automatic-Reboot "true"' in host.check_output("apt-config dump Unattended-Upgrade::Automatic-Reboot")
+
+
+def test_time_comes_from_the_given_server(host: Host) -> None:
+    assert host.package("chrony").is_installed
+    assert "server 169.254.169.123 prefer" in host.file("/etc/chrony/sources.d/outport.sources").content_string
+
+
+def test_ssh_takes_keys_only_and_no_root(host: Host) -> None:
+    effective = host.check_output("sshd -T").splitlines()
+    for line in ("passwordauthentication no", "permitrootlogin no", "kbdinteractiveauthentication no", "maxauthtries 3"):
+        assert line in effective
+
+
+def test_users_get_in_and_may_use_sudo(host: Host) -> None:
+    assert "sudo" in host.user("operator").groups
+    assert "operator@lab.test" in host.file("/home/operator/.ssh/authorized_keys").content_string
+    assert host.check_output("sudo -u operator sudo -n id -u") == "0"

@@ -1,0 +1,27 @@
+"""A host after the role cloudwatch_agent. The package is the lab's stand-in: what it would send is tested by its configuration."""
+
+import json
+
+from testinfra.host import Host
+
+HOME = "/opt/aws/amazon-cloudwatch-agent"
+
+
+def test_the_agent_runs_as_its_own_user_and_can_read_the_logs(host: Host) -> None:
+    assert host.service("amazon-cloudwatch-agent").is_running
+    assert host.service("amazon-cloudwatch-agent").is_enabled
+    assert "adm" in host.user("cwagent").groups
+    owner = host.check_output("ps -o user= -p $(systemctl show -P MainPID amazon-cloudwatch-agent)")
+    assert owner.strip() == "cwagent"
+
+
+def test_the_agent_took_the_configuration(host: Host) -> None:
+    loaded = json.loads(host.file(f"{HOME}/etc/amazon-cloudwatch-agent.d/file_outport.json").content_string)
+    groups = {entry["log_group_name"] for entry in loaded["logs"]["logs_collected"]["files"]["collect_list"]}
+    assert groups == {"/outport/scenario/nginx-access", "/outport/scenario/nginx-error"}
+    assert loaded["metrics"]["namespace"] == "Outport/scenario"
+    assert loaded["metrics"]["endpoint_override"] == "http://10.213.0.1:4566"
+
+
+def test_the_stand_in_says_that_it_is_one(host: Host) -> None:
+    assert "NOT Amazon's agent" in host.check_output("dpkg-query --show --showformat='${Description}' amazon-cloudwatch-agent")

@@ -1,0 +1,27 @@
+"""Answers every request on a Unix socket with what the proxy told it."""
+
+import json
+import socketserver
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+SOCKET = Path("/run/application.sock")
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Says its headers and path as JSON."""
+
+    def address_string(self) -> str:
+        return "proxy"
+
+    def do_GET(self) -> None:
+        body = json.dumps({"path": self.path, "headers": dict(self.headers)}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+SOCKET.unlink(missing_ok=True)
+socketserver.ThreadingUnixStreamServer(str(SOCKET), Handler).serve_forever()

@@ -1,0 +1,228 @@
+"""The settings check: each kind of mistake is named, with the file and what is allowed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0lQXv1pY0m0v4v3n2QnB3m7b2cJ1x6rC7w8m9k0aZt test"
+
+
+def load_filter() -> Any:
+    """Return the module of the filter plugin."""
+    spec = importlib.util.spec_from_file_location("settings_filter", ROOT / "roles/settings/filter_plugins/settings.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+settings = load_filter()
+SPECS = settings.load(ROOT / "roles/settings/files/spec.yml")
+
+
+class Environment:
+    """An inventory folder with right settings, to be spoilt by a test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "group_vars/all.yml"
+        shutil.copytree(ROOT / "inventory/lab", folder)
+        key = folder.with_suffix(".pub")
+        key.write_text(PUBLIC_KEY)
+        self.values = yaml.safe_load(self.file.read_text()) | {"ssh_public_key_file": str(key)}
+        self.write()
+
+    def write(self) -> None:
+        """Put the values into the settings file."""
+        self.file.write_text(yaml.safe_dump(self.values, sort_keys=False))
+
+    def problems(self, **changes: Any) -> list[str]:
+        """Return what the check says after these changes; a change to `None` is an empty line."""
+        self.values |= changes
+        self.write()
+        return self.check(self.values)
+
+    def check(self, values: dict[str, Any], *more_sources: Path) -> list[str]:
+        """Return what the check says about these values."""
+        return settings.settings_problems(values, [str(self.folder), *map(str, more_sources)], str(ROOT))
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    """Return a right environment."""
+    return Environment(tmp_path / "lab")
+
+
+def only(problems: list[str]) -> str:
+    """Return the one problem."""
+    assert len(problems) == 1, problems
+    return problems[0]
+
+
+def test_right_settings_have_no_problems(environment: Environment) -> None:
+    assert environment.problems() == []
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_missing_setting_is_named_with_its_file(environment: Environment, name: str) -> None:
+    del environment.values[name]
+    environment.write()
+    problem = only(environment.check(environment.values))
+    assert problem.startswith(f"{name}: is missing; add it to {environment.file}")
+    assert SPECS[name]["expected"] in problem
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_an_empty_line_is_no_value(environment: Environment, name: str) -> None:
+    assert f"{name} ({environment.file}:" in only(environment.problems(**{name: None}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("environment_name", "Lab"),
+        ("app_name", "my_app"),
+        ("app_repository", "shop.git"),
+        ("app_ref", "--upload-pack=x"),
+        ("app_subdir", "../other"),
+        ("app_entry", "run.py"),
+        ("app_client_dir", "/srv"),
+        ("app_setup_commands", "flask db upgrade"),
+        ("app_health_path", "healthz"),
+        ("site_domain", "https://shop.lab.test"),
+        ("dns_zone", "lab_test"),
+        ("acme_email", "operator"),
+        ("acme_directory", "http://10.213.0.1/dir"),
+        ("acme_ca_url", "/etc/ca.pem"),
+        ("aws_region", "Ireland"),
+        ("aws_endpoint_url", "10.213.0.1:4566"),
+        ("network_cidr", "10.213.0.0/24"),
+        ("network_cidr", "10.213.0.1/16"),
+        ("ssh_public_key_file", "/nowhere/id.pub"),
+        ("ssh_allowed_cidrs", ["10.0.0.1/8"]),
+        ("ssh_allowed_cidrs", "10.0.0.0/8"),
+        ("web_count", "many"),
+        ("web_count", 0),
+        ("web_count", True),
+        ("web_image_owner", 1234),
+        ("web_instance_type", "small"),
+        ("web_user", "Admin User"),
+        ("database_instance_class", "t4g.micro"),
+        ("database_storage_gb", 5),
+        ("database_deletion_protection", "perhaps"),
+        ("database_ca_url", "rds-ca.pem"),
+        ("backup_retention_days", 36),
+        ("cloudwatch_agent_url", "https://example.com/agent.rpm"),
+    ],
+)
+def test_a_wrong_value_is_quoted_with_what_is_allowed(environment: Environment, name: str, value: Any) -> None:
+    problem = environment.problems(**{name: value})[0]
+    assert problem.startswith(f"{name} ({environment.file}:")
+    assert str(value if not isinstance(value, list) else value[0]) in problem
+    assert problem.endswith(f"Allowed: {SPECS[name]['expected']}")
+
+
+def test_a_private_key_is_no_public_key(environment: Environment) -> None:
+    Path(environment.values["ssh_public_key_file"]).write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    assert "holds no public key" in only(environment.problems())
+
+
+@pytest.mark.parametrize("name", [name for name, spec in SPECS.items() if spec.get("empty")])
+def test_settings_that_may_be_none_take_it(environment: Environment, name: str) -> None:
+    assert environment.problems(**{name: [] if SPECS[name]["type"] == "list" else ""}) == []
+
+
+def test_a_misspelt_setting_is_recognised(environment: Environment) -> None:
+    assert only(environment.problems(web_cuont=2)).endswith("is no setting; did you mean web_count?")
+
+
+def test_a_misspelt_role_option_is_recognised(environment: Environment) -> None:
+    assert only(environment.problems(aws_dns_tll=60)).endswith("is no setting; did you mean aws_dns_ttl?")
+
+
+def test_role_options_and_connection_variables_are_known(environment: Environment) -> None:
+    assert environment.problems(aws_dns_ttl=60, ansible_port=2222) == []
+
+
+def test_a_variable_that_the_wiring_outranks_is_refused(environment: Environment) -> None:
+    assert "group_vars/all/aws_wiring.yml:" in only(environment.problems(aws_dns_zone="other.test"))
+
+
+def test_the_region_has_to_be_the_inventorys(environment: Environment) -> None:
+    problem = only(environment.problems(aws_region="eu-central-1"))
+    assert "aws_ec2.yml has regions: ['eu-west-1']" in problem
+
+
+def test_the_environment_has_to_be_the_inventorys(environment: Environment) -> None:
+    assert "filters by tag:Environment lab" in only(environment.problems(environment_name="staging"))
+
+
+def test_the_site_has_to_be_in_its_zone(environment: Environment) -> None:
+    assert only(environment.problems(site_domain="shop.example.com")).startswith('dns_zone: found "lab.test"')
+
+
+def test_all_problems_are_told_at_once(environment: Environment) -> None:
+    assert len(environment.problems(web_count=0, web_cuont=2, acme_email=None)) == 3
+
+
+def test_an_environment_without_settings_is_told_where_they_go(tmp_path: Path) -> None:
+    problem = only(settings.settings_problems({}, [str(tmp_path)], str(ROOT)))
+    assert problem.startswith(f"{tmp_path}/group_vars/all.yml: is missing.")
+
+
+def test_a_second_source_may_hold_overrides_alone(environment: Environment, tmp_path: Path) -> None:
+    extra = tmp_path / "extra"
+    (extra / "group_vars").mkdir(parents=True)
+    (extra / "group_vars/all.yml").write_text("web_count: 0\n")
+    problem = only(environment.check(environment.values | {"web_count": 0}, extra))
+    assert problem.startswith(f"web_count ({extra}/group_vars/all.yml:1): found 0.")
+
+
+def run_playbook(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run provision.yml as far as the first question to AWS, which nobody answers here."""
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "playbooks/provision.yml", "-i", str(folder)]
+    surroundings = os.environ | {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_ACCESS_KEY_ID": "nobody",
+        "AWS_SECRET_ACCESS_KEY": "not-a-secret",
+        "AWS_MAX_ATTEMPTS": "1",
+    }
+    return subprocess.run(
+        [*command, *arguments], cwd=ROOT, env=surroundings, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_the_playbook_stops_before_the_first_change(environment: Environment) -> None:
+    (environment.folder / "aws_ec2.yml").unlink()  # it would ask AWS
+    (environment.folder / "hosts.yml").write_text("all: {}\n")
+    environment.problems(web_count="many", web_cuont=2)
+    result = run_playbook(environment.folder, "--check")
+    assert result.returncode != 0
+    assert "nothing has been changed" in result.stdout
+    assert 'found "many"' in result.stdout
+    assert "did you mean web_count?" in result.stdout
+    assert "Provision AWS" not in result.stdout
+
+
+def test_a_fresh_clone_says_what_to_fill_in() -> None:
+    values = yaml.safe_load((ROOT / "inventory/production/group_vars/all.yml").read_text())
+    told = " ".join(settings.settings_problems(values, [str(ROOT / "inventory/production")], str(ROOT)))
+    for name in ("app_name", "app_repository", "site_domain", "acme_email", "ssh_allowed_cidrs"):
+        assert f"{name} (" in told
+
+
+@pytest.mark.parametrize("name", ["lab", "production"])
+def test_an_environment_has_every_setting_and_at_most_40_lines(name: str) -> None:
+    text = (ROOT / f"inventory/{name}/group_vars/all.yml").read_text()
+    keys = [key for key in yaml.safe_load(text) if not key.startswith("ansible_")]
+    assert keys == list(SPECS)
+    assert len(text.splitlines()) <= 40
