@@ -75,7 +75,7 @@ def _run(options: argparse.Namespace) -> int:
             print("\n".join(operations.export_lines()))
         case "ssh":
             command = operations.ssh_command(operations.find_host(options.host))
-            return subprocess.run([*command, *options.remote]).returncode
+            return subprocess.run([*command, *options.remote], check=False).returncode
         case "logs":
             _print_logs(options.name, options.lines)
         case "play":
@@ -91,13 +91,11 @@ def _run(options: argparse.Namespace) -> int:
 
 def _print_status() -> None:
     found = operations.status()
-    for host in found["hosts"]:
-        print(
-            f"host      {host['name']}  {host['state']}  {host['suite']}  {host['private']}  {host['public']}  {host['id']}"
-        )
-    for database in found["databases"]:
-        print(f"database  {database['id']}  {database['address']}  {database['endpoint']}")
-    for name, addresses in found["names"].items():  # type: ignore[attr-defined]
+    for host in found.hosts:
+        print(f"host      {host.name}  {host.state}  {host.suite}  {host.private}  {host.public}  {host.id}")
+    for database in found.databases:
+        print(f"database  {database.id}  {database.address}  {database.endpoint}")
+    for name, addresses in found.names.items():
         print(f"name      {name}  {' '.join(addresses)}")
 
 

@@ -1,17 +1,10 @@
 """The imitation AWS: moto's server in this process, and a plain view of what playbooks made there."""
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
-
-from lab.layout import ACCOUNT, AWS_PORT, GATEWAY, IMAGE_SUITES
-
-os.environ["MOTO_AMIS_PATH"] = str(Path(__file__).with_name("amis.json"))
-os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT
 
 from moto.backends import get_backend
 from moto.ec2.models import EC2Backend
@@ -21,6 +14,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from moto.rds.models import RDSBackend
 from werkzeug.serving import make_server
 
+from lab.layout import ACCOUNT, AWS_PORT, GATEWAY, IMAGE_SUITES
 from lab.moto_gaps import close_gaps
 
 _PENDING, _RUNNING = InstanceState("pending", 0), InstanceState("running", 16)

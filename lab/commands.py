@@ -32,11 +32,18 @@ def run(
                     text=True,
                     timeout=timeout,
                     env=environment,
+                    check=False,
                 )
             words = ""
         else:
             done = subprocess.run(
-                command, capture_output=True, input=input_text, text=True, timeout=timeout, env=environment
+                command,
+                capture_output=True,
+                input=input_text,
+                text=True,
+                timeout=timeout,
+                env=environment,
+                check=False,
             )
             words = (done.stderr or done.stdout).strip()[-500:]
     except subprocess.TimeoutExpired:

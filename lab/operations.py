@@ -1,7 +1,6 @@
 """What a person asks of the lab: bring it up, run a playbook in it, take it down."""
 
 import fcntl
-import json
 import os
 import shutil
 import subprocess
@@ -20,19 +19,23 @@ from lab.layout import (
     AWS_ENDPOINT,
     CACHE,
     CERTIFICATES,
-    CLOUD_STATUS,
     DATABASES,
+    KNOWN_HOSTS,
     LOCK,
     LOGS,
     OVERRIDES,
     REGION,
     REPOSITORY,
     SITE_CA,
+    SSH_CONFIG,
     SSH_KEY,
     STATE,
     SUITES,
+    USER,
     WWW,
 )
+from lab.status import HostStatus, Status
+from lab.visitor import Visitor
 
 _DAEMON = "daemon"
 _PLAY_TIMEOUT = 1800
@@ -118,8 +121,8 @@ def up(wanted: Mapping[str, object], until: str) -> None:
         with step("Converge the web hosts (site.yml)", "site") as doing:
             _play_in_step(doing, "site.yml")
         with step("Fetch the site over HTTPS", "fetch"):
-            address, first_line = _fetch_site()
-    domain = settings()["site_domain"]
+            first_line = _fetch_site()
+    domain, address = visitor().domain, visitor().address
     print(
         f"\nThe site is up: https://{domain}/  (served by {address}: {first_line})\n\n"
         f"  curl --cacert {SITE_CA} --resolve {domain}:443:{address} https://{domain}/\n\n"
@@ -162,13 +165,16 @@ def _start_services(doing: Step) -> None:
     SSH_KEY.parent.chmod(0o700)
     if not SSH_KEY.exists():
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "outport-lab", "-f", SSH_KEY])
+    SSH_CONFIG.write_text(
+        f"User {USER}\nIdentityFile {SSH_KEY}\nIdentitiesOnly yes\nUserKnownHostsFile {KNOWN_HOSTS}\nLogLevel ERROR\n"
+    )
     certificates.create_ca()
     for name in ("acme-ca.pem", "rds-ca.pem"):
         shutil.copy(certificates.CA, WWW / name)
     agent.build(WWW / "amazon-cloudwatch-agent.deb")
     network.bring_up()
-    python = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
-    process = cgroups.spawn(_DAEMON, [sys.executable, "-m", "lab.daemon"], doing.log, python)
+    own = {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", "MOTO_AMIS_PATH": str(REPOSITORY / "lab/amis.json")}
+    process = cgroups.spawn(_DAEMON, [sys.executable, "-m", "lab.daemon"], doing.log, {**os.environ, **own})
     deadline = time.monotonic() + 60
     while not READY.exists():
         if process.poll() is not None:
@@ -228,7 +234,9 @@ def play(arguments: Sequence[str]) -> int:
     """Run ansible-playbook in the lab; its exit code."""
     _need_up()
     _publish_app()
-    return subprocess.run([REPOSITORY / ".venv/bin/ansible-playbook", *arguments], env=_own_environment()).returncode
+    return subprocess.run(
+        [REPOSITORY / ".venv/bin/ansible-playbook", *arguments], env=_own_environment(), check=False
+    ).returncode
 
 
 def _need_up() -> None:
@@ -236,52 +244,43 @@ def _need_up() -> None:
         raise LabError("The lab is not up. Run: bin/lab up")
 
 
-def status() -> dict[str, list[dict[str, str]]]:
+def status() -> Status:
     """The hosts, databases and names that the lab has now."""
     _need_up()
-    found: dict[str, list[dict[str, str]]] = json.loads(CLOUD_STATUS.read_text())
-    return found
+    return Status.read()
 
 
-def find_host(name: str) -> dict[str, str]:
+def find_host(name: str) -> HostStatus:
     """The host whose name, end of name, id or address is `name`."""
-    found = status()["hosts"]
+    found = status().hosts
     for host in found:
-        if name in (host["name"], host["id"], host["private"], host["public"]) or host["name"].endswith(f"-{name}"):
+        if name in (host.name, host.id, host.private, host.public) or host.name.endswith(f"-{name}"):
             return host
-    known = ", ".join(host["name"] for host in found) or "none"
+    known = ", ".join(host.name for host in found) or "none"
     raise LabError(f"No host is called '{name}'. Hosts: {known}.")
 
 
-def ssh_command(host: Mapping[str, str]) -> list[str]:
+def ssh_command(host: HostStatus) -> list[str]:
     """The command that logs in to a host."""
-    options = ["-i", str(SSH_KEY), "-o", f"UserKnownHostsFile={STATE / 'known_hosts'}", "-o", "LogLevel=ERROR"]
-    return ["ssh", *options, f"{settings()['web_user']}@{host['private']}"]
+    return ["ssh", "-F", str(SSH_CONFIG), host.private]
 
 
-def _fetch_site() -> tuple[str, str]:
-    """The site's address and its answer's first line, by a client that checks the certificate as a browser does."""
-    import http.client
-    import socket
-    import ssl
-
+def visitor() -> Visitor:
+    """A visitor of the site, who finds it by the lab's DNS, or at the first host where the name is not in Route 53."""
     domain = str(settings()["site_domain"])
-    addresses = status()["names"].get(domain) or [find_host("web-1")["public"]]  # type: ignore[call-overload]
-    trust = ssl.create_default_context(cafile=str(SITE_CA))
-    with (
-        socket.create_connection((addresses[0], 443), timeout=10) as plain,
-        trust.wrap_socket(plain, server_hostname=domain) as secure,
-    ):
-        client = http.client.HTTPSConnection(domain)
-        client.sock = secure
-        client.request("GET", "/")
-        answer = client.getresponse()
-        answer.read()
+    addresses = status().names.get(domain) or [find_host("web-1").public]
+    return Visitor(domain, addresses[0], SITE_CA)
+
+
+def _fetch_site() -> str:
+    """The first line of the answer to a visit of the site."""
+    try:
+        answer = visitor().get("/")
+    except OSError as error:
+        raise LabError(f"The site can't be reached or trusted: {error}. See bin/lab logs.") from None
     if answer.status != 200:
-        raise LabError(
-            f"https://{domain}/ at {addresses[0]} answered {answer.status} instead of 200. See bin/lab logs."
-        )
-    return addresses[0], f"{answer.status} {answer.reason}"
+        raise LabError(f"The site answered {answer.status} {answer.reason} instead of 200. See bin/lab logs.")
+    return f"{answer.status} {answer.reason}"
 
 
 def down() -> None:

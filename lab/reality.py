@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from lab import cloud, hosts, network
 from lab.cloud import Instance
 from lab.databases import Database, DatabaseSpec
-from lab.layout import CLOUD_STATUS, KNOWN_HOSTS
+from lab.layout import KNOWN_HOSTS
 from lab.metadata import Metadata, describe_credentials
 from lab.services import Service, set_names
+from lab.status import DatabaseStatus, HostStatus, Status
 
 _ALIVE = ("pending", "running")
 
@@ -96,30 +97,13 @@ class Reality:
             KNOWN_HOSTS.write_text(text)
 
     def _write_status(self) -> None:
-        status = {
-            "hosts": [
-                {
-                    "id": i.id,
-                    "name": i.name,
-                    "state": i.state,
-                    "suite": i.suite,
-                    "private": i.private_address,
-                    "public": i.public_address,
-                }
-                for i in self._instances
-                if i.state != "terminated"
-            ],
-            "databases": [
-                {"id": d.spec.id, "endpoint": d.spec.endpoint, "address": str(d.address)}
-                for d in self._databases.values()
-            ],
-            "names": cloud.records(),
-        }
-        text = json.dumps(status, indent=1)
-        if not CLOUD_STATUS.exists() or CLOUD_STATUS.read_text() != text:
-            partial = CLOUD_STATUS.with_suffix(".partial")
-            partial.write_text(text)
-            partial.rename(CLOUD_STATUS)
+        hosts_now = [
+            HostStatus(i.id, i.name, i.state, i.suite, i.private_address, i.public_address)
+            for i in self._instances
+            if i.state != "terminated"
+        ]
+        databases_now = [DatabaseStatus(d.spec.id, d.spec.endpoint, str(d.address)) for d in self._databases.values()]
+        Status(hosts_now, databases_now, cloud.records()).write()
 
     def metadata(self, address: str) -> Metadata | None:
         """What the metadata service tells the host at `address`."""

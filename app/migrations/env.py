@@ -1,7 +1,10 @@
 """What Alembic runs: migrations of the app's database, over the app's own engine."""
 
+from typing import Any
+
 from alembic import context
 from flask import current_app
+from sqlalchemy import event
 
 migrate = current_app.extensions["migrate"]
 
@@ -14,8 +17,15 @@ def run_offline() -> None:
         context.run_migrations()
 
 
+def wait_long(_dialect: object, _record: object, _args: object, params: dict[str, Any]) -> None:
+    """Take the app's time limits off a connection: a large table may be altered for minutes."""
+    params["read_timeout"] = params["write_timeout"] = None
+
+
 def run_online() -> None:
     """Run the migrations."""
+    if migrate.db.engine.dialect.name == "mysql":
+        event.listen(migrate.db.engine, "do_connect", wait_long, insert=True)
     with migrate.db.engine.connect() as connection:
         context.configure(connection=connection, target_metadata=migrate.db.metadata, **migrate.configure_args)
         with context.begin_transaction():

@@ -71,7 +71,7 @@ def init_app(app: Flask, settings: Config) -> None:
 
 
 def _connect_args(settings: Config) -> dict[str, Any]:
-    args: dict[str, Any] = {"charset": "utf8mb4", "connect_timeout": 3, "read_timeout": 10, "write_timeout": 10}
+    args: dict[str, Any] = {"charset": "utf8mb4", "connect_timeout": 3, "read_timeout": 5, "write_timeout": 5}
     if settings.ca_file:
         args |= {"ssl_ca": str(settings.ca_file), "ssl_verify_cert": True, "ssl_verify_identity": True}
     return args

@@ -6,7 +6,9 @@ from testinfra.host import Host
 def test_security_updates_install_themselves(host: Host) -> None:
     assert host.service("unattended-upgrades").is_enabled
     assert host.service("apt-daily-upgrade.timer").is_running
-    settings = host.check_output("apt-config dump APT::Periodic::Unattended-Upgrade Unattended-Upgrade::Automatic-Reboot")
+    settings = host.check_output(
+        "apt-config dump APT::Periodic::Unattended-Upgrade Unattended-Upgrade::Automatic-Reboot"
+    )
     assert 'APT::Periodic::Unattended-Upgrade "1"' in settings
     assert 'Automatic-Reboot "true"' in host.check_output("apt-config dump Unattended-Upgrade::Automatic-Reboot")
 
@@ -18,7 +20,12 @@ def test_time_comes_from_the_given_server(host: Host) -> None:
 
 def test_ssh_takes_keys_only_and_no_root(host: Host) -> None:
     effective = host.check_output("sshd -T").splitlines()
-    for line in ("passwordauthentication no", "permitrootlogin no", "kbdinteractiveauthentication no", "maxauthtries 3"):
+    for line in (
+        "passwordauthentication no",
+        "permitrootlogin no",
+        "kbdinteractiveauthentication no",
+        "maxauthtries 3",
+    ):
         assert line in effective
 
 

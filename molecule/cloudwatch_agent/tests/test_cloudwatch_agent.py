@@ -24,4 +24,6 @@ def test_the_agent_took_the_configuration(host: Host) -> None:
 
 
 def test_the_stand_in_says_that_it_is_one(host: Host) -> None:
-    assert "NOT Amazon's agent" in host.check_output("dpkg-query --show --showformat='${Description}' amazon-cloudwatch-agent")
+    assert "NOT Amazon's agent" in host.check_output(
+        "dpkg-query --show --showformat='${Description}' amazon-cloudwatch-agent"
+    )

@@ -35,7 +35,11 @@ def test_everything_else_goes_to_the_application(host: Host) -> None:
 
 def test_pages_carry_the_security_headers(host: Host) -> None:
     answer = host.check_output(f"{HTTPS} --head https://site.lab.test/").lower()
-    for header in ("strict-transport-security: max-age=63072000", "content-security-policy: default-src 'none'", "nosniff"):
+    for header in (
+        "strict-transport-security: max-age=63072000",
+        "content-security-policy: default-src 'none'",
+        "nosniff",
+    ):
         assert header in answer
     assert "server: nginx\r" in answer
 

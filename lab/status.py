@@ -1,0 +1,55 @@
+"""What the lab has now: written by its daemon, read by its commands."""
+
+import json
+from dataclasses import asdict, dataclass, field
+
+from lab.layout import STATE
+
+_FILE = STATE / "status.json"
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """A host: `state` as EC2 names it, `suite` Debian's, addresses IPv4."""
+
+    id: str
+    name: str
+    state: str
+    suite: str
+    private: str
+    public: str
+
+
+@dataclass(frozen=True)
+class DatabaseStatus:
+    """A database: the name it answers at and that name's address."""
+
+    id: str
+    endpoint: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """Everything; `names` are Route 53's A records, name to addresses."""
+
+    hosts: list[HostStatus] = field(default_factory=list)
+    databases: list[DatabaseStatus] = field(default_factory=list)
+    names: dict[str, list[str]] = field(default_factory=dict)
+
+    def write(self) -> None:
+        """Put it where `read` finds it, at once or not at all."""
+        text = json.dumps(asdict(self), indent=1)
+        if not _FILE.exists() or _FILE.read_text() != text:
+            partial = _FILE.with_suffix(".partial")
+            partial.write_text(text)
+            partial.rename(_FILE)
+
+    @classmethod
+    def read(cls) -> "Status":
+        """What was written last."""
+        if not _FILE.exists():
+            return cls()
+        found = json.loads(_FILE.read_text())
+        hosts = [HostStatus(**host) for host in found["hosts"]]
+        return cls(hosts, [DatabaseStatus(**database) for database in found["databases"]], found["names"])

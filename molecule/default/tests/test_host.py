@@ -1,0 +1,114 @@
+"""What an operator who looks closely finds on the host, and in AWS."""
+
+import gzip
+import subprocess
+import time
+from typing import Any
+
+from conftest import SETTINGS
+from testinfra.host import Host
+
+from lab import operations
+from lab.visitor import Visitor
+
+
+def live_unit(web: Host) -> str:
+    """The unit of the release that serves."""
+    return f"listings@{web.check_output('basename $(readlink /srv/listings/live)')}.service"
+
+
+def test_nothing_has_failed(web: Host) -> None:
+    assert web.check_output("systemctl list-units --failed --no-legend --plain") == ""
+
+
+def test_the_app_runs_as_its_own_user(web: Host) -> None:
+    group = web.check_output("systemctl show --property=ControlGroup --value %s", live_unit(web))
+    users = web.check_output(
+        "ps --no-headers -o user= -p $(paste -sd, /sys/fs/cgroup/systemd%s/cgroup.procs)", group
+    ).split()
+    assert set(users) == {"listings"}
+
+
+def test_the_app_is_locked_in(web: Host) -> None:
+    """systemd's own measure, out of 10; a plain unit gets 9."""
+    verdict = web.run("systemd-analyze security --no-pager --threshold=20 %s", live_unit(web))
+    assert verdict.rc == 0, verdict.stdout[-300:]
+
+
+def test_only_the_proxy_reaches_the_app(web: Host) -> None:
+    socket = web.file("/srv/listings/live/run/gunicorn.sock")
+    assert (socket.user, socket.group, oct(socket.mode)) == ("listings", "www-data", "0o660")
+    listening = web.check_output("ss --no-header --listening --tcp --numeric | awk '{print $4}'").split()
+    assert {address.rsplit(":", 1)[1] for address in listening if not address.startswith("127.")} <= {
+        "22",
+        "80",
+        "443",
+        "5355",
+    }
+
+
+def test_the_password_is_nowhere_on_the_host(secret: dict[str, Any], site: Visitor) -> None:
+    """Not in a file, a process's environment or arguments, or the journal."""
+    assert site.get("/api/v1/listings").status == 200
+
+    def found(command: str) -> str:
+        # The word goes by standard input: in an argument, the search would find itself.
+        search = [*operations.ssh_command(operations.find_host("web-1")), f"sudo sh -c '{command}'"]
+        return subprocess.run(
+            search, input=secret["password"], capture_output=True, text=True, timeout=300, check=False
+        ).stdout
+
+    assert found("grep -rlFs -f - --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev /") == ""
+    assert found("grep -lFsa -f - /proc/[0-9]*/environ /proc/[0-9]*/cmdline") == ""
+    assert found("cat >/dev/shm/word; journalctl --no-pager --all | grep -F -f /dev/shm/word; rm /dev/shm/word") == ""
+    # And the search does find what is there.
+    assert "environment" in found("cat >/dev/null; grep -rlFs DATABASE_CREDENTIALS_FILE /etc/listings")
+
+
+def test_the_credentials_on_disk_are_ciphertext(web: Host, secret: dict[str, Any]) -> None:
+    file = web.file("/etc/listings/database.kms")
+    assert (file.user, file.group, oct(file.mode)) == ("root", "listings", "0o640")
+    for value in (secret["username"], secret["host"]):
+        assert value not in file.content_string
+
+
+def test_the_host_has_its_role_and_no_keys(web: Host) -> None:
+    token = web.check_output(
+        "curl -s -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token"
+    )
+    where = "http://169.254.169.254/latest/meta-data/iam/security-credentials/"
+    assert "listings" in web.check_output("curl -s -H 'X-aws-ec2-metadata-token: %s' %s", token, where)
+    assert web.check_output("curl -s -o /dev/null -w '%%{http_code}' %s", where) == "401"
+    assert web.run("ls /root/.aws /home/admin/.aws").rc != 0
+
+
+def test_the_backup_is_complete_and_in_s3(web: Host, aws: Any) -> None:
+    assert web.service("outport-rds-backup.timer").is_running
+    assert web.run("systemctl start outport-rds-backup.service").rc == 0
+    bucket = f"{SETTINGS['app_name']}-{SETTINGS['environment_name']}-backups-123456789012"
+    objects = aws("s3").list_objects_v2(Bucket=bucket, Prefix="dumps/listings/")["Contents"]
+    newest = max(objects, key=lambda entry: entry["LastModified"])
+    dump = gzip.decompress(aws("s3").get_object(Bucket=bucket, Key=newest["Key"])["Body"].read()).decode()
+    assert "CREATE TABLE `listing`" in dump
+    assert "Saltbox" in dump
+    assert "-- Dump completed" in dump
+    snapshots = aws("rds").describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
+    assert any(entry["DBSnapshotIdentifier"].startswith("listings-lab-backup-") for entry in snapshots)
+
+
+def test_the_certificate_renews_and_is_used(web: Host, site: Visitor) -> None:
+    before = site.certificate()["serialNumber"]
+    assert web.service("certbot.timer").is_running
+    environment = web.check_output("systemctl show --property=Environment --value certbot.service")
+    assert "REQUESTS_CA_BUNDLE=" in environment
+    web.check_output("env %s certbot renew --force-renewal --no-random-sleep-on-renew", environment)
+    # nginx changes its workers a moment after the reload.
+    deadline = time.monotonic() + 10
+    while site.certificate()["serialNumber"] == before and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert site.certificate()["serialNumber"] != before
+
+
+def test_the_release_survives_a_reboot(web: Host) -> None:
+    for kind in ("service", "socket"):
+        assert web.check_output("systemctl is-enabled %s", live_unit(web).replace("service", kind)) == "enabled"

@@ -1,0 +1,74 @@
+"""What a visitor of the site sees, from outside."""
+
+import ssl
+import time
+from typing import Any
+
+import pytest
+
+from lab.visitor import Visitor
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/index.html", "/listings.html", "/contact.html", "/resources.html", "/submit.html"]
+)
+def test_pages_are_served_over_verified_https(site: Visitor, path: str) -> None:
+    answer = site.get(path)
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    assert b"<title>" in answer.body
+
+
+@pytest.mark.parametrize("path", ["/styles.css", "/scripts.js", "/newfoundland_cover.jpg"])
+def test_the_pages_files_are_served(site: Visitor, path: str) -> None:
+    assert site.get(path).status == 200
+
+
+def test_the_certificate_is_for_the_domain_and_fresh(site: Visitor) -> None:
+    certificate = site.certificate()
+    assert ("DNS", site.domain) in certificate["subjectAltName"]
+    assert ssl.cert_time_to_seconds(certificate["notAfter"]) > time.time() + 30 * 86400
+
+
+def test_listings_come_from_mysql(site: Visitor, database: Any) -> None:
+    """A row that is inserted by SQL is on the site."""
+    title = f"Dory with oars {time.time_ns()}"
+    category = database.execute("SELECT id FROM category ORDER BY id LIMIT 1")[0][0]
+    database.execute(
+        "INSERT INTO listing (title, description, category_id, place, contact_email, status, created_at)"
+        " VALUES (%s, 'Flat bottom, sound.', %s, 'Fogo', 'seller@lab.test', 'published', UTC_TIMESTAMP())",
+        title,
+        category,
+    )
+    try:
+        listed = site.get("/api/v1/listings?limit=5").json()["items"]
+        assert title in [entry["title"] for entry in listed]
+        page = site.get(f"/listings/{next(entry['id'] for entry in listed if entry['title'] == title)}")
+        assert page.status == 200
+        assert title.encode() in page.body
+    finally:
+        database.execute("DELETE FROM listing WHERE title = %s", title)
+
+
+def test_the_app_says_it_is_ready(site: Visitor) -> None:
+    assert site.get("/healthz").status == 200
+    assert site.get("/readyz").status == 200
+
+
+def test_an_unknown_page_is_the_apps_own_404(site: Visitor) -> None:
+    answer = site.get("/nothing-here")
+    assert answer.status == 404
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_a_request_can_be_followed_from_visitor_to_log(site: Visitor, web: Any) -> None:
+    request_id = site.get("/api/v1/categories").headers["x-request-id"]
+    assert request_id in web.check_output(
+        "journalctl --no-pager --output=cat --since=-1min _SYSTEMD_UNIT=%s", unit(web)
+    )
+    assert request_id in web.file("/var/log/nginx/access.log").content_string
+
+
+def unit(web: Any) -> str:
+    """The unit of the release that serves."""
+    return f"listings@{web.check_output('basename $(readlink /srv/listings/live)')}.service"

@@ -1,0 +1,464 @@
+"""The lab's parts that need no host: metadata, network check, certificates, commands, words on the terminal."""
+
+from __future__ import annotations
+
+import fnmatch
+import http.client
+import json
+import os
+import shlex
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lab import certificates, cli, commands, console, images, layout, machine, metadata, network, operations, services
+from lab import status as lab_status
+from lab.console import LabError
+from lab.status import DatabaseStatus, HostStatus, Status
+
+METADATA = {
+    "meta-data/instance-id": "i-1",
+    "meta-data/placement/region": "eu-west-1",
+    "meta-data/placement/availability-zone": "eu-west-1a",
+    "meta-data/iam/security-credentials/web": "{}",
+}
+TOKEN, LIFETIME = "X-aws-ec2-metadata-token", "X-aws-ec2-metadata-token-ttl-seconds"
+
+
+# Instance metadata
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("meta-data/instance-id", "i-1"),
+        ("meta-data/placement/region", "eu-west-1"),
+        ("meta-data/placement/", "availability-zone\nregion"),
+        ("meta-data/placement", "availability-zone\nregion"),
+        ("meta-data/", "iam/\ninstance-id\nplacement/"),
+        ("", "meta-data/"),
+        ("meta-data/iam/security-credentials/", "web"),
+        ("meta-data/instance", None),
+        ("user-data", None),
+    ],
+)
+def test_metadata_is_a_text_or_the_names_below(path: str, text: str | None) -> None:
+    assert metadata.find(METADATA, path) == text
+
+
+class Service:
+    """The metadata service on this machine's own addresses: 127.0.0.1 is a host, 127.0.0.2 another, 127.0.0.9 a stranger."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def ask(self, method: str, path: str, source: str = "127.0.0.1", **headers: str) -> tuple[int, str]:
+        """Return the status and the text of an answer."""
+        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5, source_address=(source, 0))
+        client.request(method, f"/latest/{path}", headers=headers)
+        answer = client.getresponse()
+        text = answer.read().decode()
+        client.close()
+        return answer.status, text
+
+    def token(self, lifetime: str = "60", source: str = "127.0.0.1") -> tuple[int, str]:
+        """Ask for a token."""
+        return self.ask("PUT", "api/token", source, **{LIFETIME: lifetime})
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    """The metadata service on a free port."""
+    with socket.socket() as free, pytest.MonkeyPatch.context() as patch:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        patch.setattr(metadata, "GATEWAY", "127.0.0.1")
+        patch.setattr(metadata, "METADATA_PORT", port)
+        hosts = {"127.0.0.1": METADATA, "127.0.0.2": METADATA}
+        metadata.MetadataServer(hosts.get).start()
+        yield Service(port)
+
+
+def test_a_host_reads_its_metadata_with_its_token(service: Service) -> None:
+    status, token = service.token()
+    assert status == 200
+    assert service.ask("GET", "meta-data/instance-id", **{TOKEN: token}) == (200, "i-1")
+    assert service.ask("GET", "meta-data/no-such", **{TOKEN: token})[0] == 404
+
+
+def test_without_a_token_there_is_no_metadata(service: Service) -> None:
+    assert service.ask("GET", "meta-data/instance-id")[0] == 401
+    assert service.ask("GET", "meta-data/instance-id", **{TOKEN: "made-up"})[0] == 401
+
+
+def test_another_hosts_token_is_refused(service: Service) -> None:
+    _, token = service.token()
+    assert service.ask("GET", "meta-data/instance-id", "127.0.0.2", **{TOKEN: token})[0] == 401
+
+
+def test_a_stranger_has_no_metadata(service: Service) -> None:
+    _, token = service.token(source="127.0.0.9")
+    assert service.ask("GET", "meta-data/instance-id", "127.0.0.9", **{TOKEN: token})[0] == 404
+
+
+def test_a_token_ends(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, token = service.token("60")
+    later = metadata.time.monotonic() + 61
+    monkeypatch.setattr(metadata.time, "monotonic", lambda: later)
+    assert service.ask("GET", "meta-data/instance-id", **{TOKEN: token})[0] == 401
+
+
+@pytest.mark.parametrize("lifetime", ["", "0", "21601", "-1", "soon"])
+def test_a_tokens_lifetime_is_one_second_to_six_hours(service: Service, lifetime: str) -> None:
+    assert service.token(lifetime)[0] == 400
+
+
+# This machine
+
+
+def routes(monkeypatch: pytest.MonkeyPatch, *found: dict[str, str]) -> None:
+    """Let this machine have these routes."""
+    monkeypatch.setattr(network, "run", lambda argv: json.dumps(found))
+
+
+@pytest.mark.parametrize(
+    "destination", ["10.213.0.0/16", "10.213.7.0/24", "10.213.0.9", "10.214.0.0/24", "10.214.0.128/25"]
+)
+def test_a_network_inside_the_labs_is_refused(monkeypatch: pytest.MonkeyPatch, destination: str) -> None:
+    routes(monkeypatch, {"dst": "default", "dev": "eth0"}, {"dst": destination, "dev": "vpn0"})
+    with pytest.raises(LabError, match=rf"already reaches {destination} through 'vpn0'.*ip link set vpn0 down"):
+        network.check_free()
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        {"dst": "default", "dev": "eth0"},
+        {"dst": "10.212.0.0/16", "dev": "eth0"},
+        {"dst": "192.168.0.0/16", "dev": "eth0"},
+        {"dst": "10.213.0.0/16", "dev": layout.BRIDGE},
+    ],
+)
+def test_other_networks_and_the_labs_own_are_fine(monkeypatch: pytest.MonkeyPatch, route: dict[str, str]) -> None:
+    routes(monkeypatch, route)
+    network.check_free()
+
+
+@pytest.fixture
+def system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """A function that lets this machine be another system."""
+
+    def become(release: str) -> None:
+        file = tmp_path / "os-release"
+        file.write_text(release)
+        monkeypatch.setattr(machine, "Path", lambda _path: file)
+
+    return become
+
+
+@pytest.mark.parametrize(
+    "release", ['ID=debian\nVERSION_ID="12"\n', 'ID=debian\nVERSION_ID="13"\n', 'ID=ubuntu\nVERSION_ID="24.04"\n']
+)
+def test_the_systems_that_the_lab_runs_on(system: Callable[[str], None], release: str) -> None:
+    system(release)
+    machine._check_system()
+
+
+@pytest.mark.parametrize(
+    "release",
+    [
+        'ID=debian\nVERSION_ID="11"\nPRETTY_NAME="Other System"\n',
+        'ID=ubuntu\nVERSION_ID="22.04"\nPRETTY_NAME="Other System"\n',
+        'ID=fedora\nVERSION_ID="43"\nPRETTY_NAME="Other System"\n',
+        'ID=debian\nPRETTY_NAME="Other System"\n',
+    ],
+)
+def test_other_systems_are_refused_by_name(system: Callable[[str], None], release: str) -> None:
+    system(release)
+    with pytest.raises(LabError, match=r"Debian 12 or newer and Ubuntu 24\.04 or newer; this is Other System\."):
+        machine._check_system()
+
+
+def test_too_little_room_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(machine, "_check_system", lambda: None)
+    monkeypatch.setattr(machine.cgroups, "check", lambda: None)
+    usage = machine.shutil.disk_usage("/")._replace(free=1024**3)
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _folder: usage)
+    with pytest.raises(LabError, match=r"needs 4 GiB free in .*; found 1\.0 GiB.*bin/lab purge"):
+        machine.check(fresh=False)
+
+
+# Certificates
+
+
+@pytest.fixture
+def authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A certificate authority in a folder of its own."""
+    monkeypatch.setattr(certificates, "CA", tmp_path / "ca.pem")
+    monkeypatch.setattr(certificates, "_CA_KEY", tmp_path / "ca.key")
+    certificates.create_ca()
+    certificates.issue(["db.lab.test", "10.213.0.1"], tmp_path / "server.pem", tmp_path / "server.key")
+    return tmp_path
+
+
+def shake_hands(folder: Path, name: str) -> None:
+    """Let a client that trusts the authority meet a server with the certificate."""
+    client = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(folder / "server.pem", folder / "server.key")
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    sides = [
+        client.wrap_bio(to_client, to_server, server_hostname=name),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    ]
+    open_sides = sides
+    while open_sides:
+        still = []
+        for side in open_sides:
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                still.append(side)
+        open_sides = still
+
+
+@pytest.mark.parametrize("name", ["db.lab.test", "10.213.0.1"])
+def test_a_certificate_is_trusted_for_its_names(authority: Path, name: str) -> None:
+    shake_hands(authority, name)
+
+
+@pytest.mark.parametrize("name", ["other.lab.test", "10.213.0.2"])
+def test_a_certificate_is_not_trusted_for_other_names(authority: Path, name: str) -> None:
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"not valid for '"):
+        shake_hands(authority, name)
+
+
+def test_another_authoritys_certificate_is_not_trusted(authority: Path) -> None:
+    (authority / "ca.pem").unlink()
+    certificates.create_ca()
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake_hands(authority, "db.lab.test")
+
+
+def test_the_authority_is_made_once(authority: Path) -> None:
+    before = (authority / "ca.pem").read_bytes()
+    certificates.create_ca()
+    assert (authority / "ca.pem").read_bytes() == before
+
+
+def test_keys_are_for_the_owner_only(authority: Path) -> None:
+    assert [(authority / name).stat().st_mode & 0o077 for name in ("ca.key", "server.key")] == [0, 0]
+
+
+# Commands
+
+
+def shell(lines: list[str], command: str) -> str:
+    """Return what a shell prints after these lines."""
+    script = "\n".join([*lines, command])
+    started = {"PATH": os.environ["PATH"], "AWS_PROFILE": "personal", "AWS_SESSION_TOKEN": "personal"}
+    return subprocess.run(["sh", "-c", script], env=started, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_exports_are_lines_for_a_shell() -> None:
+    for name, value in operations.environment().items():
+        assert shell(operations.export_lines(), f'printf %s "${name}"') == value
+
+
+@pytest.mark.parametrize("value", ["/home/me/my clone", "$(touch here)", "`true`", 'a"b', "a\\b"])
+def test_an_exported_value_is_taken_literally(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setattr(operations, "environment", lambda: {"SAMPLE": value})
+    assert shell(operations.export_lines(), 'printf %s "$SAMPLE"') == value
+
+
+def test_the_exports_forget_a_personal_account() -> None:
+    assert shell(operations.export_lines(), 'printf %s%s "${AWS_PROFILE-}" "${AWS_SESSION_TOKEN-}"') == ""
+
+
+def test_a_host_is_found_by_each_of_its_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = HostStatus("i-1", "listings-lab-web-1", "running", "bookworm", "10.213.1.4", "10.214.0.9")
+    monkeypatch.setattr(operations, "status", lambda: Status([host]))
+    for name in ("web-1", "listings-lab-web-1", "i-1", "10.213.1.4", "10.214.0.9"):
+        assert operations.find_host(name) == host
+    with pytest.raises(LabError, match=r"No host is called 'eb-1'\. Hosts: listings-lab-web-1\."):
+        operations.find_host("eb-1")
+
+
+def test_a_status_is_read_as_it_was_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(lab_status, "_FILE", tmp_path / "status.json")
+    assert Status.read() == Status()
+    host = HostStatus("i-1", "listings-lab-web-1", "running", "bookworm", "10.213.1.4", "10.214.0.9")
+    database = DatabaseStatus("listings-lab", "listings-lab.example", "10.213.254.11")
+    written = Status([host], [database], {"listings.lab.test": ["10.214.0.9"]})
+    written.write()
+    assert Status.read() == written
+
+
+@pytest.fixture
+def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """`bin/lab` as root on a machine where no lab runs: a function from words to exit code, output and errors."""
+    monkeypatch.setattr(cli.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(cli, "LOGS", tmp_path)
+    monkeypatch.setattr(operations, "is_up", lambda: False)
+
+    def run(words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["bin/lab", *shlex.split(words)])
+        try:
+            code = cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        ("", 2, "the following arguments are required: COMMAND"),
+        ("upp", 2, "invalid choice: 'upp'"),
+        ("up --suite jessie", 2, "invalid choice: 'jessie'"),
+        ("up --hosts many", 2, "invalid int value: 'many'"),
+        ("up --hosts 0", 1, "bin/lab: --hosts takes 1 to 9; found 0."),
+        ("up --hosts 10", 1, "bin/lab: --hosts takes 1 to 9; found 10."),
+        ("play", 1, "bin/lab: Which playbook? For example: bin/lab play site.yml --check --diff"),
+        ("play site.yml", 1, "bin/lab: The lab is not up. Run: bin/lab up"),
+        ("status", 1, "bin/lab: The lab is not up. Run: bin/lab up"),
+        ("ssh web-1", 1, "bin/lab: The lab is not up. Run: bin/lab up"),
+        ("logs nosuch", 1, "bin/lab: No log is called 'nosuch'. Logs: none yet."),
+    ],
+)
+def test_a_mistake_gives_one_clear_sentence(lab: Any, words: str, code: int, told: str) -> None:
+    found, output, errors = lab(words)
+    assert (found, output) == (code, "")
+    assert errors.splitlines()[-1].endswith(told) or told in errors.splitlines()[-1]
+
+
+@pytest.mark.parametrize("command", ["up", "down", "purge", "play site.yml"])
+def test_what_needs_root_says_so(lab: Any, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setattr(cli.os, "geteuid", lambda: 1000)
+    name = command.split()[0]
+    assert lab(command) == (1, "", f"bin/lab: '{name}' needs root. Run: sudo bin/lab {name}\n")
+
+
+def test_a_log_is_shown_from_its_end(lab: Any, tmp_path: Path) -> None:
+    (tmp_path / "site.log").write_text("".join(f"line {number}\n" for number in range(200)))
+    assert lab("logs site --lines 2") == (0, "line 198\nline 199\n", "")
+    assert lab("logs") == (0, f"site  {tmp_path / 'site.log'}\n", "")
+
+
+def test_an_interrupted_command_says_how_to_go_on(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(operations, "up", interrupted)
+    code, _, errors = lab("up")
+    assert code == 130
+    assert "Run the same command again to go on" in errors
+
+
+def test_a_command_that_fails_is_named_with_its_last_words() -> None:
+    with pytest.raises(LabError, match=r"'sh -c echo no room >&2; exit 3' failed with exit code 3\. no room"):
+        commands.run(["sh", "-c", "echo no room >&2; exit 3"])
+
+
+def test_a_command_that_does_not_end_is_ended() -> None:
+    with pytest.raises(LabError, match="'sleep 60' did not end within 0 seconds"):
+        commands.run(["sleep", "60"], timeout=0.1)
+
+
+def test_a_program_that_is_missing_is_named() -> None:
+    with pytest.raises(LabError, match="'no-such-program' is not installed"):
+        commands.run(["no-such-program"])
+
+
+# Words on the terminal
+
+
+def test_a_step_that_fails_shows_the_end_of_its_log(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(console, "LOGS", tmp_path)
+
+    def fail() -> None:
+        with console.step("Boil water", "kettle") as doing:
+            doing.log.write_text("".join(f"line {number}\n" for number in range(100)))
+            raise LabError("No water.")
+
+    with pytest.raises(LabError, match="No water"):
+        fail()
+    output = capsys.readouterr().out
+    assert "✗ Boil water" in output
+    assert "  | line 98\n  | line 99" in output
+    assert "| line 10\n" not in output
+    assert f"The whole log: {tmp_path / 'kettle.log'}" in output
+
+
+def test_a_step_that_succeeds_shows_its_time_and_no_log(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(console, "LOGS", tmp_path)
+    with console.step("Boil water", "kettle") as doing:
+        doing.log.write_text("bubbles\n")
+    first, last = capsys.readouterr().out.splitlines()
+    assert first == "… Boil water"
+    assert last.startswith("✓ Boil water  0.")
+
+
+# What is written in two places
+
+
+def test_the_labs_settings_name_its_own_addresses() -> None:
+    settings = yaml.safe_load((layout.REPOSITORY / "inventory/lab/group_vars/all.yml").read_text())
+    assert settings["aws_endpoint_url"] == layout.AWS_ENDPOINT
+    assert settings["aws_region"] == layout.REGION
+    assert settings["network_cidr"] == str(layout.PRIVATE)
+    assert settings["acme_directory"] == f"https://{layout.GATEWAY}:{layout.ACME_PORT}/dir"
+    assert settings["app_repository"] == f"git://{layout.GATEWAY}/app.git"
+    for name in ("acme_ca_url", "database_ca_url", "cloudwatch_agent_url"):
+        assert settings[name].startswith(f"http://{layout.GATEWAY}:{layout.FILES_PORT}/")
+    assert settings["web_user"] == layout.USER
+    assert settings["ssh_public_key_file"] == f"{layout.SSH_KEY}.pub"
+    assert settings["ansible_ssh_private_key_file"] == str(layout.SSH_KEY)
+    assert str(layout.KNOWN_HOSTS) in settings["ansible_ssh_common_args"]
+    assert settings["web_image_name"] in layout.SUITES.values()
+
+
+def test_each_image_of_the_imitation_has_a_suite() -> None:
+    found = {entry["ami_id"]: entry["name"] for entry in json.loads((layout.REPOSITORY / "lab/amis.json").read_text())}
+    assert found.keys() == layout.IMAGE_SUITES.keys()
+    for image, suite in layout.IMAGE_SUITES.items():
+        assert fnmatch.fnmatch(found[image], layout.SUITES[suite])
+
+
+def test_an_image_is_built_anew_when_what_it_trusts_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(images, "_EXTRA_CAS", tmp_path)
+    before = images.host_image("bookworm")
+    (tmp_path / "proxy.crt").write_text("another authority")
+    assert images.host_image("bookworm") != before
+
+
+def test_names_are_read_again_only_when_they_change(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Resolver:
+        """Counts how often it reads its names."""
+
+        reloads = 0
+
+        def reload(self) -> None:
+            self.reloads += 1
+
+    names, resolver = tmp_path / "names", Resolver()
+    names.touch()
+    monkeypatch.setattr(services, "_NAMES", names)
+    for _ in range(2):
+        services.set_names(resolver, {"site.lab.test": ["10.214.0.9", "10.214.0.8"]})
+    assert names.read_text() == "10.214.0.9 site.lab.test\n10.214.0.8 site.lab.test\n"
+    assert resolver.reloads == 1

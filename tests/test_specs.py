@@ -1,0 +1,292 @@
+"""Specs, defaults, tasks and wiring hold together: names, types, values, and no role that reads another's variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+from jinja2 import Environment, meta
+
+ROOT = Path(__file__).parent.parent
+ROLES = sorted(path.parent.name for path in ROOT.glob("roles/*/tasks"))
+WIRINGS = ["wiring.yml", "aws_wiring.yml"]
+
+# First words of task names. A task that needs another verb may add it here; "The …" and "nginx …" are none.
+VERBS = set(
+    re.findall(
+        r"\w+",
+        """
+        Add Allow Apply Ask Back Build Check Close Configure Converge Copy Count Create Decide Decrypt Delete
+        Drain Enable End Ensure Expire Fetch Find Follow Forget Generate Get Give Harden Import Install Issue
+        Keep Launch Learn Let Link List Load Look Make Mark Move Name Note Open Point Prepare Provision Publish
+        Put Read Refuse Register Release Reload Remember Remove Renew Require Restart Restore Retire Revoke
+        Rotate Route Run Save Say Schedule Send Serve Set Show Start Stop Switch Take Tell Terminate Tidy Trust
+        Upgrade Use Wait Warm Watch Write
+        """,
+    )
+)
+
+# What Ansible itself gives every template.
+ANSIBLES = {
+    *("groups", "group_names", "hostvars", "inventory_hostname", "item", "lookup", "now", "omit", "playbook_dir"),
+    *("q", "query", "range", "role_name", "role_path", "undef", "vars"),
+}
+# Keywords whose text is an expression without braces.
+EXPRESSIONS = {"when", "that", "until", "failed_when", "changed_when"}
+SAMPLES = {
+    "str": "sample",
+    "path": "/sample",
+    "int": 30,
+    "bool": True,
+    "list": ["sample"],
+    "dict": {"address": "sample", "port": 1},
+}
+
+
+@cache
+def load(path: Path) -> Any:
+    """Return a YAML file's content; an empty dict when there is no such file."""
+    return (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
+
+
+def spec_of(role: str) -> dict[str, dict[str, Any]]:
+    """Return the options of all entry points of a role."""
+    options: dict[str, dict[str, Any]] = {}
+    for entry in load(ROOT / f"roles/{role}/meta/argument_specs.yml")["argument_specs"].values():
+        options |= entry.get("options") or {}
+    return options
+
+
+def defaults_of(role: str) -> dict[str, Any]:
+    """Return a role's defaults as they are written."""
+    return load(ROOT / f"roles/{role}/defaults/main.yml")
+
+
+def walk_tasks(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield each task and each block, and what is inside."""
+    for task in tasks:
+        yield task
+        for part in ("block", "rescue", "always"):
+            yield from walk_tasks(task.get(part, []))
+
+
+def tasks_of(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the tasks of a file of tasks or plays."""
+    for entry in load(path) or []:
+        if "hosts" in entry or "ansible.builtin.import_playbook" in entry:
+            yield entry
+            for part in ("pre_tasks", "tasks", "post_tasks", "handlers"):
+                yield from walk_tasks(entry.get(part, []))
+        else:
+            yield from walk_tasks([entry])
+
+
+def texts(value: Any, expression: bool = False) -> Iterator[str]:
+    """Yield each text in a YAML value as a template."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from texts(inner, key in EXPRESSIONS)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts(inner, expression)
+    elif isinstance(value, str):
+        yield f"{{{{ {value} }}}}" if expression and "{{" not in value else value
+
+
+class AnyPlugin(dict[str, Any]):
+    """Stands for Ansible's filters and tests: only names of variables matter here."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a filter that is never called."""
+        return str
+
+
+PARSER = Environment()
+PARSER.filters, PARSER.tests = AnyPlugin(), AnyPlugin()
+
+
+@cache
+def names_in(template: str) -> frozenset[str]:
+    """Return the variables that a template reads and does not set itself."""
+    return frozenset(meta.find_undeclared_variables(PARSER.parse(template)))
+
+
+def local_names(value: Any) -> set[str]:
+    """Return the names that a task gives to its own loop."""
+    found: set[str] = set()
+    if isinstance(value, dict):
+        found |= {inner for key, inner in value.items() if key in ("loop_var", "index_var")}
+        value = list(value.values())
+    for inner in value if isinstance(value, list) else []:
+        found |= local_names(inner)
+    return found
+
+
+def names_read_by(role: str) -> dict[str, str]:
+    """Return each variable that a role's files read, and one place where it does."""
+    found: dict[str, str] = {}
+    for path in sorted(ROOT.glob(f"roles/{role}/*/*")):
+        kind = path.parent.name
+        if kind in ("tasks", "handlers", "defaults", "vars"):
+            content = load(path)
+            names = {name for text in texts(content) for name in names_in(text)} - local_names(content)
+        elif kind == "templates":
+            names = names_in(path.read_text())
+        else:
+            continue
+        found |= dict.fromkeys(names, str(path.relative_to(ROOT)))
+    return found
+
+
+def is_ansibles(name: str) -> bool:
+    """Tell whether Ansible gives this name to everyone."""
+    return name in ANSIBLES or name.startswith("ansible_")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_variable_has_either_a_default_or_the_word_required(role: str) -> None:
+    spec, defaults = spec_of(role), defaults_of(role)
+    assert defaults.keys() - spec.keys() == set(), "in defaults, not in the spec"
+    required = {name for name, option in spec.items() if option.get("required")}
+    assert required & defaults.keys() == set(), "required, and yet with a default"
+    assert spec.keys() - required - defaults.keys() == set(), "not required, and without a default"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_default_in_the_spec_is_the_one_that_holds(role: str) -> None:
+    defaults = defaults_of(role)
+    told = {name: option["default"] for name, option in spec_of(role).items() if "default" in option}
+    assert told == {name: defaults[name] for name in told}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_defaults_are_of_their_declared_type(role: str) -> None:
+    spec, defaults = spec_of(role), DataLoader()
+    path = ROOT / f"roles/{role}/defaults/main.yml"
+    written = defaults.load_from_file(str(path), trusted_as_template=True) or {} if path.exists() else {}
+    required = {name: SAMPLES[option["type"]] for name, option in spec.items() if option.get("required")}
+    templar = Templar(DataLoader(), variables=required | written)
+    values = {name: templar.template(value) for name, value in written.items()}
+    for name, value in values.items():
+        kind = {"str": str, "path": str, "int": int, "bool": bool, "list": list, "dict": dict}[spec[name]["type"]]
+        right = isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
+        assert right, f"{name}: {value!r}"
+    optional = {name: option for name, option in spec.items() if not option.get("required")}
+    assert ArgumentSpecValidator(optional).validate(values).error_messages == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_variables_are_named_after_their_role(role: str) -> None:
+    assert [name for name in spec_of(role) if not name.startswith(f"{role}_")] == []
+    internal = load(ROOT / f"roles/{role}/vars/main.yml")
+    assert [name for name in internal if not name.startswith((f"{role}_", f"_{role}_"))] == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_default_is_explained(role: str) -> None:
+    path = ROOT / f"roles/{role}/defaults/main.yml"
+    text = path.read_text().removeprefix("---\n") if path.exists() else ""
+    paragraphs = [part for part in text.strip().split("\n\n") if part]
+    assert [part for part in paragraphs if not part.startswith("#")] == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_variable_is_described(role: str) -> None:
+    assert [name for name, option in spec_of(role).items() if not option.get("description")] == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_reads_its_own_variables_only(role: str) -> None:
+    foreign = {
+        name: place
+        for name, place in names_read_by(role).items()
+        if not name.startswith((f"{role}_", f"_{role}_")) and not is_ansibles(name)
+    }
+    assert foreign == {}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_a_role_reads_exists(role: str) -> None:
+    own = spec_of(role).keys() | load(ROOT / f"roles/{role}/vars/main.yml").keys()
+    for path in ROOT.glob(f"roles/{role}/tasks/*.yml"):
+        for task in tasks_of(path):
+            own |= (
+                {task.get("register")} | task.get("vars", {}).keys() | task.get("ansible.builtin.set_fact", {}).keys()
+            )
+        # Names that a task hands to its template.
+        own |= set(re.findall(r"template_vars=\{'(\w+)'", path.read_text()))
+    read = {name: place for name, place in names_read_by(role).items() if not is_ansibles(name)}
+    assert {name: place for name, place in read.items() if name not in own} == {}
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(
+        path
+        for pattern in ("site.yml", "playbooks/*.yml", "roles/*/tasks/*.yml", "roles/*/handlers/*.yml")
+        for path in ROOT.glob(pattern)
+    ),
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_tasks_are_named_by_what_they_do(path: Path) -> None:
+    named = [task.get("name", "") for task in tasks_of(path)]
+    assert [name for name in named if not name or name.split()[0].rstrip(",") not in VERBS] == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_main_file_is_a_table_of_contents(role: str) -> None:
+    tasks = list(walk_tasks(load(ROOT / f"roles/{role}/tasks/main.yml")))
+    if role == "settings":
+        assert len(tasks) == 1
+    else:
+        assert [task["name"] for task in tasks if not {"block", "ansible.builtin.import_tasks"} & task.keys()] == []
+
+
+def wired() -> dict[str, Any]:
+    """Return what the wiring sets."""
+    found: dict[str, Any] = {}
+    for name in WIRINGS:
+        found |= load(ROOT / "group_vars/all" / name)
+    return found
+
+
+def test_the_wiring_sets_options_of_roles_only() -> None:
+    options = {name for role in ROLES for name in spec_of(role)}
+    read = {name for value in wired().values() for text in texts(value) for name in names_in(text)}
+    # A helper is no option; something in the wiring has to read it.
+    assert {name for name in wired() if name not in options and name not in read} == set()
+
+
+def test_every_required_variable_is_wired() -> None:
+    required = {name for role in ROLES for name, option in spec_of(role).items() if option.get("required")}
+    assert required - wired().keys() == set()
+
+
+def test_the_wiring_reads_what_exists() -> None:
+    known = set(load(ROOT / "roles/settings/files/spec.yml")) | wired().keys()
+    known |= load(ROOT / "group_vars/all/names.yml").keys()
+    for role in ROLES:
+        known |= spec_of(role).keys() | {
+            name for name in load(ROOT / f"roles/{role}/vars/main.yml") if not name.startswith("_")
+        }
+        for path in ROOT.glob(f"roles/{role}/tasks/*.yml"):
+            for task in tasks_of(path):
+                known |= task.get("ansible.builtin.set_fact", {}).keys()
+    read = {name for value in wired().values() for text in texts(value) for name in names_in(text)}
+    assert {name for name in read if name not in known and not is_ansibles(name)} == set()
+
+
+def test_the_check_of_names_sees_loops_conditions_and_templates() -> None:
+    task = {"when": "nginx_root and item", "loop": "{{ base_users }}", "loop_control": {"index_var": "position"}}
+    names = {name for text in texts([task]) for name in names_in(text)}
+    assert names == {"nginx_root", "item", "base_users"}
+    assert local_names([task]) == {"position"}
+    assert names_in("{% for user in base_users %}{{ user.name ~ other }}{% endfor %}") == {"base_users", "other"}

@@ -1,0 +1,313 @@
+"""Every template, rendered by Ansible's own templating with the lab's wiring: is the result what a program takes?"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shlex
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
+from ansible.template import Templar, trust_as_template
+
+ROOT = Path(__file__).parent.parent
+TEMPLATES = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("roles/*/templates/*"))
+SCHEMA = json.loads((ROOT / "tests/data/cloudwatch_agent.schema.json").read_text())
+
+init_plugin_loader()
+
+# What a run learns from AWS, from earlier tasks and from the inventory.
+LEARNT = {
+    "groups": {"web": ["listings-lab-web-1", "listings-lab-web-2"]},
+    "hostvars": {
+        "listings-lab-web-1": {"ec2_private_ip_address": "10.213.1.4"},
+        "listings-lab-web-2": {"ec2_private_ip_address": "10.213.2.4"},
+    },
+    "inventory_hostname": "listings-lab-web-1",
+    "ec2_owner_id": "123456789012",
+    "python_app_release": "0123456789ab",
+    "python_app_credentials": "Y2lwaGVydGV4dA==",
+    "_aws_storage_bucket": "listings-lab-media-123456789012",
+}
+# Of [Unit], [Install] and the like: every section that a unit of ours may have.
+SECTIONS = {
+    "service": {"Unit", "Service", "Install"},
+    "socket": {"Unit", "Socket", "Install"},
+    "timer": {"Unit", "Timer", "Install"},
+    "drop-in": {"Unit", "Service"},
+}
+UNITS = {
+    "roles/certbot/templates/ca.conf.j2": "drop-in",
+    **{path: Path(path).stem for path in TEMPLATES if Path(path).stem in SECTIONS},
+}
+# Keys that systemd adds up; of any other the last one would win.
+REPEATABLE = {"After", "Environment", "SystemCallFilter", "Wants", "Requires", "ListenStream", "LoadCredential"}
+
+
+@cache
+def wired() -> dict[str, Any]:
+    """Return the variables of a lab host: all roles' own, then the settings, names and wiring."""
+    loader = DataLoader()
+    files = [
+        *sorted(ROOT.glob("roles/*/defaults/main.yml")),
+        *sorted(ROOT.glob("roles/*/vars/main.yml")),
+        ROOT / "inventory/lab/group_vars/all.yml",
+        *sorted(ROOT.glob("group_vars/all/*.yml")),
+    ]
+    found: dict[str, Any] = {}
+    for path in files:
+        found |= loader.load_from_file(str(path), trusted_as_template=True) or {}
+    return found | LEARNT
+
+
+def trusted(changes: dict[str, Any]) -> dict[str, Any]:
+    """Return variables as if they stood in a playbook."""
+    return {name: trust_as_template(value) if isinstance(value, str) else value for name, value in changes.items()}
+
+
+def value_of(name: str, **changes: Any) -> Any:
+    """Return a variable's value with some variables changed."""
+    templar = Templar(DataLoader(), variables=wired() | trusted(changes))
+    return templar.template(trust_as_template(f"{{{{ {name} }}}}"))
+
+
+def render(path: str, **changes: Any) -> str:
+    """Return what a template gives with some variables changed; an undefined variable is an error."""
+    return str(value_of(f"lookup('ansible.builtin.template', '{ROOT / path}')", **changes))
+
+
+@pytest.mark.parametrize("path", TEMPLATES)
+def test_nothing_is_left_to_fill_in(path: str) -> None:
+    text = render(path)
+    assert text.strip()
+    assert re.findall(r"\{\{|\{%|\bNone\b|\bUndefined\b", text) == []
+
+
+@pytest.mark.parametrize("path", [path for path in TEMPLATES if not path.endswith(".json.j2")])
+def test_a_file_says_that_ansible_wrote_it(path: str) -> None:
+    assert "Ansible managed" in "".join(render(path).splitlines()[:3])
+
+
+@pytest.mark.parametrize("path", [path for path in TEMPLATES if path.endswith(".json.j2")])
+def test_json_is_json(path: str) -> None:
+    assert json.loads(render(path))
+
+
+def test_the_hosts_policy_opens_the_credentials_with_their_context_only() -> None:
+    policy = json.loads(render("roles/aws_access/templates/policy.json.j2"))
+    (decrypt,) = [entry for entry in policy["Statement"] if entry["Action"] == "kms:Decrypt"]
+    context = value_of("database_credentials_context")
+    assert decrypt["Condition"] == {
+        "StringEquals": {f"kms:EncryptionContext:{name}": value for name, value in context.items()}
+    }
+    assert [entry["Sid"] for entry in policy["Statement"] if entry["Resource"] == "*"] == ["SendMetrics"]
+
+
+def nginx(**changes: Any) -> str:
+    """Return nginx's configuration."""
+    return render("roles/nginx/templates/nginx.conf.j2", **changes)
+
+
+def servers(config: str) -> list[str]:
+    """Return the inside of each server block of an nginx configuration."""
+    found = []
+    for start in re.finditer(r"^\s*server \{", config, re.MULTILINE):
+        depth, end = 1, start.end()
+        while depth:
+            depth += {"{": 1, "}": -1}.get(config[end], 0)
+            end += 1
+        found.append(config[start.end() : end - 1])
+    return found
+
+
+def sites(config: str, port: int) -> list[str]:
+    """Return the servers of the site's name at a port."""
+    return [text for text in servers(config) if "server_name listings.lab.test;" in text and f"listen {port}" in text]
+
+
+def test_nginx_serves_the_domain_once_over_https() -> None:
+    config = nginx()
+    (secure,) = sites(config, 443)
+    (plain,) = sites(config, 80)
+    assert "ssl_certificate /etc/nginx/tls/listings.lab.test.crt;" in secure
+    assert "return 301 https://$host$request_uri;" in plain
+    assert "proxy_pass" not in plain.split("location /.well-known/acme-challenge/")[0]
+    assert len(servers(config)) == 3
+    assert config.count("{") == config.count("}")
+
+
+def test_nginx_asks_the_release_that_is_live() -> None:
+    assert "server unix:/srv/listings/live/run/gunicorn.sock fail_timeout=0;" in nginx()
+    assert "root /srv/listings/live/app/client;" in nginx()
+
+
+def test_nginx_without_static_files_asks_the_application_for_everything() -> None:
+    (secure,) = sites(nginx(app_client_dir=""), 443)
+    assert "root" not in secure
+    assert "@application" in secure
+
+
+def test_nginx_asks_other_hosts_for_a_challenge_only_where_there_are_some() -> None:
+    assert "server 10.213.2.4;" in nginx()
+    alone = nginx(groups={"web": ["listings-lab-web-1"]})
+    assert "acme_peers" not in alone
+    assert "root /var/www/acme;" in alone
+
+
+def test_nginx_waits_longer_than_gunicorn() -> None:
+    (timeout,) = set(re.findall(r"proxy_read_timeout (\d+);\n\s+proxy_send", nginx(gunicorn_timeout=120)))
+    assert int(timeout) > 120
+
+
+def test_a_unit_that_waits_for_requests_is_not_killed_before_gunicorn() -> None:
+    text = render("roles/gunicorn/templates/service.j2", gunicorn_timeout=120)
+    assert int(re.search(r"TimeoutStopSec=(\d+)", text).group(1)) > 120
+
+
+def unit_problems(text: str, kind: str) -> list[str]:
+    """Return what systemd would not take, or would take in another way than it is meant."""
+    problems, section = [], ""
+    seen: Counter[tuple[str, str]] = Counter()
+    sections: Counter[str] = Counter()
+    for line in text.splitlines():
+        if not line.strip() or line.startswith(("#", ";")):
+            continue
+        if match := re.fullmatch(r"\[(\w+)\]", line):
+            section = match[1]
+            sections[section] += 1
+            if section not in SECTIONS[kind]:
+                problems.append(f"[{section}] is unknown in a {kind}")
+        elif match := re.fullmatch(r"(\w+)=(.*)", line):
+            seen[section, match[1]] += 1
+        else:
+            problems.append(f"not understood: {line}")
+    problems += [f"[{name}] is there {count} times" for name, count in sections.items() if count > 1]
+    return problems + [
+        f"{key} is there {count} times" for (_, key), count in seen.items() if count > 1 and key not in REPEATABLE
+    ]
+
+
+@pytest.mark.parametrize(("path", "kind"), UNITS.items())
+def test_units_are_well_formed(path: str, kind: str) -> None:
+    assert unit_problems(render(path), kind) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[Unit]\n[Unit]\n", "[Unit] is there 2 times"),
+        ("[Sevice]\nUser=a\n", "[Sevice] is unknown in a service"),
+        ("[Service]\nUser=a\nUser=b\n", "User is there 2 times"),
+        ("[Service]\nUser: a\n", "not understood: User: a"),
+    ],
+)
+def test_a_malformed_unit_is_recognised(text: str, problem: str) -> None:
+    assert unit_problems(text, "service") == [problem]
+
+
+def test_the_app_gets_its_settings_and_no_secret() -> None:
+    lines = render("roles/python_app/templates/environment.j2").splitlines()
+    found = dict(part.split("=", 1) for line in lines if not line.startswith("#") for part in shlex.split(line))
+    assert json.loads(found["DATABASE_CREDENTIALS_CONTEXT"]) == {"Application": "listings", "Environment": "lab"}
+    assert found["AWS_ENDPOINT_URL"] == "http://10.213.0.1:4566"
+    assert LEARNT["python_app_credentials"] not in " ".join(found.values())
+
+
+def test_an_empty_setting_is_not_in_the_apps_environment() -> None:
+    assert "AWS_ENDPOINT_URL" not in render("roles/python_app/templates/environment.j2", aws_endpoint_url="")
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_gunicorns_settings_are_python(workers: int) -> None:
+    module = ast.parse(render("roles/gunicorn/templates/gunicorn.conf.py.j2", gunicorn_workers=workers))
+    values = {node.targets[0].id: node.value for node in module.body if isinstance(node, ast.Assign)}
+    assert isinstance(values["workers"], ast.Constant) == (workers > 0)
+
+
+def test_ssh_takes_keys_alone() -> None:
+    lines = render("roles/base/templates/sshd.conf.j2").splitlines()
+    for line in ("PasswordAuthentication no", "KbdInteractiveAuthentication no", "PermitRootLogin no"):
+        assert line in lines
+
+
+def test_a_host_reboots_by_itself_only_when_a_time_is_given() -> None:
+    assert 'Automatic-Reboot "true"' in render("roles/base/templates/52outport.j2", base_reboot_time="03:00")
+    never = render("roles/base/templates/52outport.j2", base_reboot_time="")
+    assert 'Automatic-Reboot "false"' in never
+    assert "Reboot-Time" not in never
+
+
+def test_the_backup_uses_amazons_own_api_when_no_other_is_named() -> None:
+    assert json.loads(render("roles/rds_backup/templates/config.json.j2", aws_endpoint_url=""))["endpoint_url"] is None
+
+
+def agent_config(**changes: Any) -> dict[str, Any]:
+    """Return the CloudWatch agent's configuration as it is written to the host."""
+    return json.loads(json.dumps(value_of("_cloudwatch_agent_config", **changes)))
+
+
+def agent_problems(config: dict[str, Any]) -> list[str]:
+    """Return where a configuration differs from the schema, and groups that are named twice."""
+    problems = [
+        f"{'/'.join(map(str, error.absolute_path))}: {error.message}"
+        for error in jsonschema.Draft202012Validator(SCHEMA).iter_errors(config)
+    ]
+    groups = Counter(entry["log_group_name"] for entry in config["logs"]["logs_collected"]["files"]["collect_list"])
+    return problems + [f"{name}: one log group, several files" for name, count in groups.items() if count > 1]
+
+
+def test_the_schema_itself_is_right() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_agents_configuration_fits_the_schema() -> None:
+    assert agent_problems(agent_config()) == []
+    assert agent_config()["metrics"]["endpoint_override"] == "http://10.213.0.1:4566"
+
+
+def test_the_agent_uses_amazons_own_api_when_no_other_is_named() -> None:
+    config = agent_config(aws_endpoint_url="")
+    assert agent_problems(config) == []
+    assert "endpoint_override" not in config["metrics"] | config["logs"]
+
+
+@pytest.mark.parametrize(
+    ("place", "key", "value", "problem"),
+    [
+        (("agent",), "metric_collection_interval", 60, "metric_collection_interval"),
+        (("agent",), "metrics_collection_interval", "60", "is not of type 'integer'"),
+        (("agent",), "run_as_user", "root", "'cwagent' was expected"),
+        ((), "trace", {}, "trace"),
+        (("metrics",), "name_space", "Outport", "name_space"),
+        (("metrics", "metrics_collected"), "memory", {"measurement": ["used"]}, "memory"),
+        (("metrics", "metrics_collected", "mem"), "measurement", ["used_percents"], "used_percents"),
+        (("metrics", "metrics_collected", "cpu"), "total_cpu", True, "total_cpu"),
+        (("logs", "logs_collected", "files", "collect_list", 0), "retention_days", 7, "retention_days"),
+        (("logs", "logs_collected", "files", "collect_list", 0), "retention_in_days", 8, "8 is not one of"),
+    ],
+)
+def test_the_schema_refuses_what_the_agent_would_overlook(
+    place: tuple[str | int, ...], key: str, value: Any, problem: str
+) -> None:
+    config = agent_config()
+    target: Any = config
+    for part in place:
+        target = target[part]
+    target[key] = value
+    (found,) = agent_problems(config)
+    assert problem in found
+
+
+def test_two_files_in_one_log_group_are_recognised() -> None:
+    config = agent_config()
+    entries = config["logs"]["logs_collected"]["files"]["collect_list"]
+    entries[1]["log_group_name"] = entries[0]["log_group_name"]
+    (found,) = agent_problems(config)
+    assert "several files" in found
