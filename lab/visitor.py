@@ -9,7 +9,6 @@ from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
 
-
 # Longer than the proxy waits for the app, seconds.
 _TIMEOUT = 40
 
