@@ -58,4 +58,4 @@ def step(title: str, log_name: str) -> Iterator[Step]:
         print(f"{mark} {title}  {_seconds(began)}", flush=True)
         if mark == "✗" and state.log.exists() and state.log.stat().st_size:
             tail = state.log.read_text(errors="replace").splitlines()[-25:]
-            print("\n".join(f"  | {line}" for line in tail), f"\n  The whole log: {state.log}", flush=True)
+            print("\n".join([*(f"  | {line}" for line in tail), f"  The whole log: {state.log}"]), flush=True)

@@ -4,11 +4,10 @@ import time
 import traceback
 
 from lab import cloud, services
-from lab.layout import STATE
+from lab.layout import READY
 from lab.metadata import MetadataServer
 from lab.reality import Reality
 
-READY = STATE / "ready"
 _PAUSE = 0.3
 
 

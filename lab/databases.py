@@ -67,7 +67,8 @@ class Database:
         self._folder.mkdir(parents=True, exist_ok=True)
         network.add_address(self.address)
         if not (self._folder / "initialised").exists():
-            shutil.rmtree(self._folder / "mysql", ignore_errors=True)
+            if (self._folder / "mysql").exists():
+                shutil.rmtree(self._folder / "mysql")
             cgroups.run_to_end(self._group, self._mysqld("--initialize-insecure"), self._log, timeout=120)
             certificates.issue([self.spec.endpoint], self._folder / "server.pem", self._folder / "server.key")
             shutil.copy(certificates.CA, self._folder / "ca.pem")

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,6 @@ import yaml
 from lab import agent, certificates, cgroups, hosts, images, machine, network
 from lab.commands import run
 from lab.console import LabError, Step, step
-from lab.daemon import READY
 from lab.layout import (
     AWS_ENDPOINT,
     CACHE,
@@ -24,6 +24,7 @@ from lab.layout import (
     LOCK,
     LOGS,
     OVERRIDES,
+    READY,
     REGION,
     REPOSITORY,
     SITE_CA,
@@ -94,7 +95,10 @@ _FOREIGN = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_CONFIG_FILE",
 
 def export_lines() -> list[str]:
     """`environment` as lines for a shell."""
-    return [f"unset {' '.join(_FOREIGN)}", *(f"export {name}='{value}'" for name, value in environment().items())]
+    return [
+        f"unset {' '.join(_FOREIGN)}",
+        *(f"export {name}={shlex.quote(value)}" for name, value in environment().items()),
+    ]
 
 
 def up(wanted: Mapping[str, object], until: str) -> None:

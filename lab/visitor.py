@@ -35,7 +35,9 @@ class Visitor:
         self._trust = ssl.create_default_context(cafile=str(ca))
 
     def _connect(self) -> ssl.SSLSocket:
-        return self._trust.wrap_socket(socket.create_connection((self.address, 443), _TIMEOUT), server_hostname=self.domain)
+        return self._trust.wrap_socket(
+            socket.create_connection((self.address, 443), _TIMEOUT), server_hostname=self.domain
+        )
 
     def certificate(self) -> dict[str, Any]:
         """The certificate that the site shows, as ssl's getpeercert gives it."""

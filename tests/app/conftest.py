@@ -1,19 +1,16 @@
 """The app on a fresh SQLite database, migrated by its own migration and filled by its own seed command."""
 
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import config
 import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from myflaskapp import create_app
 
 APP_FOLDER = Path(__file__).resolve().parents[2] / "app"
-sys.path.insert(0, str(APP_FOLDER))
-
-import config  # noqa: E402
-from flask import Flask  # noqa: E402
-from flask.testing import FlaskClient  # noqa: E402
-from myflaskapp import create_app  # noqa: E402
 
 
 @pytest.fixture
