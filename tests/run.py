@@ -137,6 +137,8 @@ def scenarios() -> Iterator[str]:
 
 def stack(run: Run) -> None:
     """The whole stack, from nothing to the site, then what it promises."""
+    if lab(run, "provision"):
+        run.check("site.yml --check --diff on a bare host", ["bin/lab", "play", "site.yml", "--check", "--diff"])
     if lab(run, "site"):
         run.check("molecule: default", [*lab_environment(), "molecule", "test", "-s", "default"], 1200)
         pytest(run, "end to end", ["tests/end_to_end"])
