@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".cache" / "test"
 PROGRAMS = ROOT / ".venv" / "bin"
-ROLE_TIMEOUT = 600
+SCENARIO_TIMEOUT = 900
 
 
 class Run:
@@ -123,7 +123,13 @@ def roles(run: Run) -> None:
     if not lab(run, "services"):
         return
     for scenario in scenarios():
-        run.check(f"molecule: {scenario}", [*lab_environment(), "molecule", "test", "-s", scenario], ROLE_TIMEOUT)
+        molecule(run, scenario)
+
+
+def molecule(run: Run, scenario: str) -> None:
+    """Run one scenario and count what its tests look at."""
+    command = [*lab_environment(), "molecule", "test", "-s", scenario]
+    run.check(f"molecule: {scenario}", command, SCENARIO_TIMEOUT, LOGS / f"molecule-{scenario}.xml")
 
 
 def scenarios() -> Iterator[str]:
@@ -140,7 +146,7 @@ def stack(run: Run) -> None:
     if lab(run, "provision"):
         run.check("site.yml --check --diff on a bare host", ["bin/lab", "play", "site.yml", "--check", "--diff"])
     if lab(run, "site"):
-        run.check("molecule: default", [*lab_environment(), "molecule", "test", "-s", "default"], 1200)
+        molecule(run, "default")
         pytest(run, "end to end", ["tests/end_to_end"])
 
 
