@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lab import cgroups
 from lab.commands import run
+from lab.console import LabError
 from lab.layout import CACHE, USER
 
 # What Debian's image for EC2 has and a role may therefore count on.
@@ -35,7 +36,7 @@ def build_host(suite: str, log: Path) -> None:
     """Build the host image of `suite` unless it is there."""
 
     def make(tree: Path) -> None:
-        _bootstrap(["--variant=minbase", f"--include={_HOST_PACKAGES}", "--skip=cleanup/apt/lists", suite], tree, log)
+        _bootstrap(["--variant=minbase", f"--include={_HOST_PACKAGES}", suite], tree, log)
         _make_it_an_ec2_image(tree, log)
 
     _build(host_image(suite), make)
@@ -67,7 +68,11 @@ def _build(image: Path, make: Callable[[Path], None]) -> None:
     partial = image.with_name(f"{image.name}.partial")
     _remove(partial)
     CACHE.mkdir(parents=True, exist_ok=True)
-    make(partial)
+    try:
+        make(partial)
+    except LabError as error:
+        _remove(partial)
+        raise LabError(f"{error} Is the package mirror reachable, and is there room in {CACHE}?") from None
     partial.rename(image)
 
 

@@ -39,8 +39,11 @@ def check(fresh: bool) -> None:
                 f"The lab needs {_NEED_BYTES // 1024**3} GiB free in {folder}; found {free / 1024**3:.1f} GiB. "
                 "Make room; 'bin/lab purge' removes what the lab keeps."
             )
-    if fresh and shutil.which("ip"):
-        network.check_free()
+    if fresh:
+        if shutil.which("ip"):
+            network.check_free()
+        if shutil.which("nft"):
+            network.check_firewall()
 
 
 def _check_system() -> None:

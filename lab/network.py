@@ -1,13 +1,29 @@
 """The lab's network: a bridge that the hosts hang on, the way out, and the translation of public to private addresses."""
 
 import json
+import socket
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
 from lab.commands import run
 from lab.console import LabError
-from lab.layout import BRIDGE, GATEWAY, METADATA_PORT, NFT_TABLE, PRIVATE, PUBLIC, PUBLIC_GATEWAY, STATE
+from lab.layout import (
+    ACME_MANAGEMENT_PORT,
+    ACME_PORT,
+    AWS_PORT,
+    BRIDGE,
+    DNS_PORT,
+    FILES_PORT,
+    GATEWAY,
+    GIT_PORT,
+    METADATA_PORT,
+    NFT_TABLE,
+    PRIVATE,
+    PUBLIC,
+    PUBLIC_GATEWAY,
+    STATE,
+)
 
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 _FORWARD_BEFORE = STATE / "ip_forward.before"
@@ -15,17 +31,51 @@ _FORWARD_BEFORE = STATE / "ip_forward.before"
 
 def check_free() -> None:
     """Raise LabError when another interface of this machine has an address or a route inside the lab's ranges."""
-    routes = json.loads(run(["ip", "-json", "-4", "route", "show"]))
-    for route in routes:
-        if route.get("dev") == BRIDGE or route["dst"] == "default":
+    found = [(route["dst"], route.get("dev")) for route in json.loads(run(["ip", "-json", "-4", "route", "show"]))]
+    for link in json.loads(run(["ip", "-json", "-4", "address", "show"])):
+        found += [(f"{entry['local']}/{entry['prefixlen']}", link["ifname"]) for entry in link["addr_info"]]
+    for destination, device in found:
+        if device in (BRIDGE, None) or destination == "default":
             continue
-        network = IPv4Interface(route["dst"]).network
+        network = IPv4Interface(destination).network
         for ours in (PRIVATE, PUBLIC):
-            if network.subnet_of(ours) or network == ours:
+            if network.subnet_of(ours):
                 raise LabError(
-                    f"The lab uses the addresses {ours}, but this machine already reaches {route['dst']} through '{route.get('dev')}'. "
-                    f"Take that interface down ('ip link set {route.get('dev')} down') while the lab is up, or use another machine."
+                    f"The lab uses the addresses {ours}, but this machine already reaches {destination} through '{device}'. "
+                    f"Take that interface down ('ip link set {device} down') while the lab is up, or use another machine."
                 )
+
+
+def check_firewall() -> None:
+    """Raise LabError when a firewall of this machine drops what the hosts send, and has no rule for the lab's bridge."""
+    rules = json.loads(run(["nft", "--json", "list", "ruleset"]))["nftables"]
+    if any(BRIDGE in json.dumps(entry["rule"]) for entry in rules if "rule" in entry):
+        return
+    for entry in rules:
+        chain = entry.get("chain", {})
+        if chain.get("hook") in ("forward", "input") and chain.get("policy") == "drop":
+            raise LabError(
+                f"A firewall of this machine drops what no rule lets through (table {chain['table']}, chain {chain['name']}), so the lab's "
+                f"hosts would reach nothing. Allow the lab's bridge: 'nft insert rule {chain['family']} {chain['table']} {chain['name']} "
+                f"iifname {BRIDGE} accept', for a chain of hook forward also with oifname; or stop the firewall while the lab is up."
+            )
+
+
+def check_ports() -> None:
+    """Raise LabError when another program of this machine has taken a port that the lab's services need on the bridge."""
+    tcp = (AWS_PORT, ACME_PORT, ACME_MANAGEMENT_PORT, METADATA_PORT, FILES_PORT, DNS_PORT, GIT_PORT)
+    for kind, ports in ((socket.SOCK_STREAM, tcp), (socket.SOCK_DGRAM, (DNS_PORT,))):
+        for port in ports:
+            with socket.socket(socket.AF_INET, kind) as probe:
+                if kind == socket.SOCK_STREAM:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((str(GATEWAY), port))
+                except OSError:
+                    raise LabError(
+                        f"Port {port} is taken by a program that listens on all addresses; 'ss -lntup sport = :{port}' shows it. "
+                        "Stop it while the lab is up."
+                    ) from None
 
 
 def bring_up() -> None:

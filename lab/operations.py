@@ -114,7 +114,11 @@ def up(wanted: Mapping[str, object], until: str) -> None:
             with step(
                 "Start the imitation AWS, name resolution, certificate authority and git server", "services"
             ) as doing:
-                _start_services(doing)
+                try:
+                    _start_services(doing)
+                except LabError:
+                    _clear()
+                    raise
         _publish_app()
         if until == "services":
             return
@@ -138,11 +142,16 @@ def _remember(wanted: Mapping[str, object], fresh: bool) -> None:
     """Keep what `up` was asked for as an inventory source of its own, so that every later run sees it."""
     file = OVERRIDES / "group_vars/all.yml"
     if file.exists() and not fresh:
-        had = yaml.safe_load(file.read_text()) or {}
-        for name, value in wanted.items():
-            if name == "web_image_name" and had.get(name, value) != value:
-                raise LabError(f"The lab runs '{had[name]}', '{value}' was asked for. Run bin/lab down first.")
-        wanted = had | wanted
+        now = settings()
+        if wanted.get("web_image_name", now["web_image_name"]) != now["web_image_name"]:
+            raise LabError(
+                f"The lab runs '{now['web_image_name']}', '{wanted['web_image_name']}' was asked for. Run bin/lab down first."
+            )
+        if int(str(wanted.get("web_count", now["web_count"]))) < int(str(now["web_count"])):
+            raise LabError(
+                f"The lab has {now['web_count']} hosts, {wanted['web_count']} were asked for; provisioning removes none. Run bin/lab down first."
+            )
+        wanted = (yaml.safe_load(file.read_text()) or {}) | wanted
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump(dict(wanted)) if wanted else "{}\n")
     (OVERRIDES / "hosts.yml").write_text("all: {}\n")
@@ -154,7 +163,12 @@ def _prepare() -> None:
         with step(f"Install {', '.join(missing)}", "packages") as doing:
             machine.install(missing, doing.log)
             network.check_free()
-    suite = next(name for name, image in SUITES.items() if image == settings()["web_image_name"])
+            network.check_firewall()
+    suite = next((name for name, image in SUITES.items() if image == settings()["web_image_name"]), None)
+    if suite is None:
+        raise LabError(
+            f"web_image_name in inventory/lab/group_vars/all.yml is '{settings()['web_image_name']}'; the lab has {', '.join(SUITES.values())}."
+        )
     if not images.host_image(suite).exists():
         with step(f"Build the host image ({suite}), once", f"image-{suite}") as doing:
             images.build_host(suite, doing.log)
@@ -177,6 +191,7 @@ def _start_services(doing: Step) -> None:
         shutil.copy(certificates.CA, WWW / name)
     agent.build(WWW / "amazon-cloudwatch-agent.deb")
     network.bring_up()
+    network.check_ports()
     own = {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", "MOTO_AMIS_PATH": str(REPOSITORY / "lab/amis.json")}
     process = cgroups.spawn(_DAEMON, [sys.executable, "-m", "lab.daemon"], doing.log, {**os.environ, **own})
     deadline = time.monotonic() + 60
@@ -191,8 +206,7 @@ def _start_services(doing: Step) -> None:
 def _publish_app() -> None:
     """Offer this clone's HEAD, branches and tags to the hosts."""
     bare = STATE / "git/app.git"
-    if not bare.exists():
-        run(["git", "init", "--quiet", "--bare", "--initial-branch=lab", bare])
+    run(["git", "init", "--quiet", "--bare", "--initial-branch=lab", bare])
     # A clone of another user is no danger to a command that only reads it.
     trust = ["-c", f"safe.directory={REPOSITORY}", "-c", f"safe.directory={REPOSITORY}/.git"]
     refs = ["+HEAD:refs/heads/lab", "+refs/tags/*:refs/tags/*"]
@@ -304,8 +318,9 @@ def _clear() -> None:
 
 def purge() -> None:
     """`down`, and remove the cache and the logs too."""
-    down()
-    for folder in (CACHE, LOGS):
-        if folder.exists():
-            shutil.rmtree(folder)
-    LOCK.unlink(missing_ok=True)
+    with locked():
+        with step("Take the lab down", "down"):
+            _clear()
+        for folder in (CACHE, LOGS):
+            if folder.exists():
+                shutil.rmtree(folder)

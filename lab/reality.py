@@ -2,6 +2,8 @@
 
 import json
 import time
+import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from lab import cloud, hosts, network
@@ -30,8 +32,8 @@ class Reality:
         """Compare and act once; cheap when nothing is to be done."""
         self._instances = cloud.instances()
         for instance in self._instances:
-            self._agree_host(instance)
-        self._agree_databases()
+            _carry_on(self._agree_host, instance)
+        _carry_on(self._agree_databases)
         self._agree_addresses()
         self._write_status()
 
@@ -67,6 +69,7 @@ class Reality:
             if not database.running():
                 _say(f"starting database {identifier} at {database.address}")
                 database.start()
+                cloud.set_database_status(identifier, "creating")
             elif found.status == "creating" and database.ready():
                 _say(f"database {identifier} is up")
                 cloud.set_database_status(identifier, "available")
@@ -150,6 +153,14 @@ class Reality:
             session = cloud.assume_role(instance.role_arn, instance.id, instance.region)
             self._sessions[key] = session
         return session
+
+
+def _carry_on(act: Callable[..., None], *arguments: object) -> None:
+    """One host or database that can't be made (say, the disk is full) must not keep the others waiting: it is logged, and tried again."""
+    try:
+        act(*arguments)
+    except Exception:
+        traceback.print_exc()
 
 
 def _say(text: str) -> None:

@@ -124,8 +124,73 @@ def test_a_tokens_lifetime_is_one_second_to_six_hours(service: Service, lifetime
 
 
 def routes(monkeypatch: pytest.MonkeyPatch, *found: dict[str, str]) -> None:
-    """Let this machine have these routes."""
-    monkeypatch.setattr(network, "run", lambda argv: json.dumps(found))
+    """Let this machine have these routes, and no address."""
+    monkeypatch.setattr(network, "run", lambda argv: json.dumps(found if "route" in argv else []))
+
+
+def test_an_address_inside_the_labs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    link = {"ifname": "dummy0", "addr_info": [{"local": "10.213.0.1", "prefixlen": 32}]}
+    monkeypatch.setattr(network, "run", lambda argv: json.dumps([link] if "address" in argv else []))
+    with pytest.raises(LabError, match=r"already reaches 10\.213\.0\.1/32 through 'dummy0'"):
+        network.check_free()
+
+
+def ruleset(monkeypatch: pytest.MonkeyPatch, *entries: dict[str, object]) -> None:
+    """Let this machine have these firewall rules."""
+    monkeypatch.setattr(network, "run", lambda argv: json.dumps({"nftables": entries}))
+
+
+DROP = {"chain": {"family": "ip", "table": "filter", "name": "FORWARD", "hook": "forward", "policy": "drop"}}
+
+
+def test_a_firewall_that_cuts_the_hosts_off_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    ruleset(monkeypatch, DROP)
+    with pytest.raises(
+        LabError, match=r"table filter, chain FORWARD.*nft insert rule ip filter FORWARD iifname outport-lab accept"
+    ):
+        network.check_firewall()
+
+
+def test_a_firewall_that_knows_the_lab_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
+    ruleset(monkeypatch, DROP, {"rule": {"expr": [{"match": {"right": layout.BRIDGE}}, {"accept": None}]}})
+    network.check_firewall()
+
+
+def test_a_taken_port_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setattr(network, "GATEWAY", "127.0.0.1")
+        for name in (
+            "AWS_PORT",
+            "ACME_PORT",
+            "ACME_MANAGEMENT_PORT",
+            "METADATA_PORT",
+            "FILES_PORT",
+            "DNS_PORT",
+            "GIT_PORT",
+        ):
+            monkeypatch.setattr(network, name, taken.getsockname()[1])
+        with pytest.raises(LabError, match=rf"Port {taken.getsockname()[1]} is taken.*Stop it while the lab is up"):
+            network.check_ports()
+
+
+def remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **wanted: object) -> None:
+    """Ask a lab that is up, with what it runs by default, for something."""
+    monkeypatch.setattr(operations, "OVERRIDES", tmp_path)
+    operations._remember({}, fresh=True)
+    operations._remember(wanted, fresh=False)
+
+
+def test_another_suite_than_the_labs_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(
+        LabError, match=r"runs 'debian-12-amd64-\*', 'debian-13-amd64-\*' was asked for\. Run bin/lab down first"
+    ):
+        remembered(monkeypatch, tmp_path, web_image_name="debian-13-amd64-*")
+
+
+def test_fewer_hosts_than_the_lab_has_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    remembered(monkeypatch, tmp_path, web_count=3)
+    with pytest.raises(LabError, match="has 3 hosts, 1 were asked for"):
+        operations._remember({"web_count": 1}, fresh=False)
 
 
 @pytest.mark.parametrize(

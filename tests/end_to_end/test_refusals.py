@@ -77,7 +77,7 @@ def test_a_new_release_replaces_the_old_one(play: Play, site: Visitor, new_commi
     assert release() != serving
     assert units() == {f"listings@{release()}.service"}
     assert play("site.yml").returncode == 0
-    assert release() == head()[:12]
+    assert release().startswith(head()[:12])
 
 
 def release() -> str:
