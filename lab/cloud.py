@@ -17,6 +17,9 @@ from werkzeug.serving import make_server
 from lab.layout import ACCOUNT, AWS_PORT, GATEWAY, IMAGE_SUITES
 from lab.moto_gaps import close_gaps
 
+# Held while moto makes a thing, so that nobody sees it before its first state is right.
+_making = threading.RLock()
+
 _PENDING, _RUNNING = InstanceState("pending", 0), InstanceState("running", 16)
 
 
@@ -79,19 +82,22 @@ def _take_time() -> None:
     )
 
     def run_pending(self: Any, *arguments: Any, **options: Any) -> Any:
-        reservation = run_instances(self, *arguments, **options)
-        for instance in reservation.instances:
-            _set_state(instance, _PENDING)
+        with _making:
+            reservation = run_instances(self, *arguments, **options)
+            for instance in reservation.instances:
+                _set_state(instance, _PENDING)
         return reservation
 
     def start_pending(self: Any) -> Any:
-        before = start_instance(self)
-        _set_state(self, _PENDING)
+        with _making:
+            before = start_instance(self)
+            _set_state(self, _PENDING)
         return before
 
     def create_creating(self: Any, *arguments: Any, **options: Any) -> Any:
-        database = create_db_instance(self, *arguments, **options)
-        database.status = "creating"
+        with _making:
+            database = create_db_instance(self, *arguments, **options)
+            database.status = "creating"
         return database
 
     EC2Backend.run_instances = run_pending
@@ -117,9 +123,12 @@ def _find_instance(instance_id: str) -> Any:
 
 def instances() -> list[Instance]:
     """Every instance that was ever launched."""
-    return [
-        _instance(region, backend, found) for region, backend in _regions("ec2") for found in backend.all_instances()
-    ]
+    with _making:
+        return [
+            _instance(region, backend, found)
+            for region, backend in _regions("ec2")
+            for found in backend.all_instances()
+        ]
 
 
 def _instance(region: str, backend: Any, found: Any) -> Instance:
@@ -159,19 +168,20 @@ def now_stopped(instance_id: str) -> None:
 
 def databases() -> list[RdsInstance]:
     """Every RDS instance."""
-    return [
-        RdsInstance(
-            id=found.db_instance_identifier,
-            status=found.status,
-            endpoint=found.address,
-            port=int(found.port),
-            user=found.master_username,
-            schema=found.db_name or "",
-            password=lambda found=found: found._master_user_password,
-        )
-        for _, backend in _regions("rds")
-        for found in list(backend.databases.values())
-    ]
+    with _making:
+        return [
+            RdsInstance(
+                id=found.db_instance_identifier,
+                status=found.status,
+                endpoint=found.address,
+                port=int(found.port),
+                user=found.master_username,
+                schema=found.db_name or "",
+                password=lambda found=found: found._master_user_password,
+            )
+            for _, backend in _regions("rds")
+            for found in list(backend.databases.values())
+        ]
 
 
 def set_database_status(identifier: str, status: str) -> None:
