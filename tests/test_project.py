@@ -297,7 +297,7 @@ def test_a_play_below_playbooks_sees_the_wiring() -> None:
 
 def forbidden() -> dict[str, str]:
     """Return patterns and why they must not be there; each is put together here, so that this file has none of them."""
-    hosts = ["pypi" + r"\.org", "pythonhosted" + r"\.org", "registry" + r"\.npmjs", "deb" + r"\.debian\.org"]
+    hosts = ["pypi" + r"\.org", "python" + r"hosted\.org", "registry" + r"\.npmjs", "deb" + r"\.debian\.org"]
     return {
         "|".join(hosts): "names a package registry's host",
         "/work" + "/": "names a folder of one machine",
@@ -331,7 +331,7 @@ def test_no_file_has_what_the_house_forbids() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "https://files.pythonhosted" + ".org/x",
+        "https://files.python" + "hosted.org/x",
         "index-url = https://pypi" + ".org/simple",
         "cd /work" + "/main",
         "ruff check |" + "| true",
