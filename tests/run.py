@@ -63,8 +63,15 @@ class Run:
 
 def environment() -> dict[str, str]:
     """What checks see: the project's tools first, plain output."""
-    own = {"PATH": f"{PROGRAMS}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1"}
-    return {**os.environ, **own}
+    return {
+        **os.environ,
+        "PATH": f"{PROGRAMS}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "NO_COLOR": "1",
+        "ANSIBLE_NOCOLOR": "1",
+        # Not the one of production, which asks a real account.
+        "ANSIBLE_INVENTORY": str(ROOT / "tests/data/inventory.yml"),
+    }
 
 
 def lab_environment() -> list[str]:
