@@ -64,8 +64,17 @@ def role_table(role: Path) -> str:
 def settings_table() -> str:
     """Return the table of an environment's settings."""
     specs = load(ROOT / "roles/settings/files/spec.yml")
-    rows = [[f"`{name}`", show_type(spec), spec["description"], spec["expected"]] for name, spec in specs.items()]
-    return table(["setting", "type", "what it is", "allowed"], rows)
+    rows = [
+        [
+            f"`{name}`",
+            show_type(spec),
+            "one run" if spec.get("once") else show_default(spec["default"]) if "default" in spec else "required",
+            spec["description"],
+            spec["expected"],
+        ]
+        for name, spec in specs.items()
+    ]
+    return table(["setting", "type", "default", "what it is", "allowed"], rows)
 
 
 def pages() -> dict[Path, str]:

@@ -66,7 +66,7 @@ def settings_files(folder: Path) -> list[Path]:
 
 def judge(spec: Mapping[str, Any], value: Any) -> str | None:
     """Return what was found when the value is not allowed, else None."""
-    if value is None or value == "" or value == []:
+    if value is None or value in ("", [], {}):
         return None if spec.get("empty") and value is not None else "nothing"
     found = f'"{value}"' if isinstance(value, str) else str(value)
     if spec["type"] == "list" and not isinstance(value, list):
@@ -76,12 +76,29 @@ def judge(spec: Mapping[str, Any], value: Any) -> str | None:
     if result.error_messages or (isinstance(value, bool) and spec["type"] != "bool"):
         return found
     valid = result.validated_parameters["value"]
+    if spec["type"] == "dict":
+        return judge_dict(spec, value) if isinstance(value, dict) else found
     if spec["type"] == "int":
         return None if spec.get("minimum", valid) <= valid <= spec.get("maximum", valid) else found
     for one in valid if isinstance(valid, list) else [valid]:
         wrong = judge_text(spec, one)
         if wrong:
             return wrong
+    return None
+
+
+def judge_dict(spec: Mapping[str, Any], entries: Mapping[str, Any]) -> str | None:
+    """Return what was found when a name or a value is not allowed, else None."""
+    for name, value in entries.items():
+        if not re.fullmatch(spec["keys"], str(name)):
+            return f'the name "{name}"'
+        if "fields" in spec:
+            if not isinstance(value, dict) or set(value) != set(spec["fields"]):
+                return f"{name}: {value}"
+        elif isinstance(value, (dict, list)) or value is None:
+            return f"{name}: {value}"
+        elif wrong := judge_text(spec, str(value)):
+            return f"{name}: {wrong}"
     return None
 
 
@@ -97,6 +114,13 @@ def judge_text(spec: Mapping[str, Any], text: Any) -> str | None:
             return f'"{text}" ({error})'
         if "/" not in text or not shortest <= network.prefixlen <= longest:
             return f'"{text}"'
+    if spec.get("file") and not Path(text).expanduser().is_file():
+        return f'"{text}", which is no file'
+    if spec.get("regex"):
+        try:
+            re.compile(text)
+        except re.error as error:
+            return f'"{text}" ({error})'
     if spec.get("public_key"):
         path = Path(text)
         if not path.is_file():
@@ -120,6 +144,8 @@ def unknown_keys(
     for name, place in written.items():
         if name in wired and name not in specs:
             problems.append(f"{name} ({place}): has no effect here, {wired[name]} outranks it. Change it there.")
+        elif specs.get(name, {}).get("once"):
+            problems.append(f"{name} ({place}): is for one run only. Give it on the command line: -e {name}=…")
         elif name not in specs and name not in options and not name.startswith("ansible_"):
             problems.append(f"{name} ({place}): is no setting{suggest(name, [*specs, *sorted(options)])}")
     return problems
@@ -133,6 +159,8 @@ def check_values(
     for name, spec in specs.items():
         place = written.get(name)
         try:
+            if name not in values and "default" in spec:
+                continue
             if name not in values:
                 problems.append(f"{name}: is missing; add it to {shorten(home)}. Allowed: {spec['expected']}")
                 continue

@@ -1,0 +1,172 @@
+"""A release's systemd units: the web service and its socket, and the other processes of the app."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+UNITS = Path("/etc/systemd/system")
+_LAST_LINES = 20
+_COMMAND_TIMEOUT = 180
+_HEALTHY = 200
+# What gunicorn says when one of its processes ended without being asked to.
+_WORKER_DIED = re.compile(
+    r"Worker \(pid:\d+\) (?:was sent SIG(?!TERM|QUIT|INT)\w+|exited with code|was killed)|WORKER TIMEOUT"
+)
+
+
+class ReleaseError(Exception):
+    """A release that can't serve; the text says what was expected and what was found."""
+
+
+def systemctl(*arguments: str) -> None:
+    """Run systemctl; ReleaseError with its words when it fails."""
+    done = subprocess.run(
+        ["systemctl", "--quiet", *arguments], capture_output=True, text=True, timeout=_COMMAND_TIMEOUT, check=False
+    )
+    if done.returncode:
+        raise ReleaseError(f"systemctl {' '.join(arguments)} failed: {done.stderr.strip()}")
+
+
+def listed(*patterns: str) -> list[str]:
+    """The loaded units that match."""
+    command = ["systemctl", "list-units", "--all", "--plain", "--no-legend", *patterns]
+    lines = subprocess.run(command, capture_output=True, text=True, timeout=_COMMAND_TIMEOUT, check=True).stdout
+    return [line.split()[0] for line in lines.splitlines()]
+
+
+@dataclass(frozen=True)
+class State:
+    """What systemd says of a service; `process` is 0 when none runs."""
+
+    active: str
+    result: str
+    process: int
+    restarts: int
+
+
+class Release:
+    """One release of the app `name` on this host."""
+
+    def __init__(self, name: str, release: str) -> None:
+        self.name, self.id = name, release
+        self.service, self.socket = f"{name}@{release}.service", f"{name}@{release}.socket"
+        self.began = time.time()
+
+    def state(self, unit: str | None = None) -> State:
+        """The state of the web service, or of another of the release's units."""
+        wanted = "--property=ActiveState,Result,MainPID,NRestarts"
+        command = ["systemctl", "show", wanted, unit or self.service]
+        text = subprocess.run(command, capture_output=True, text=True, timeout=_COMMAND_TIMEOUT, check=True).stdout
+        found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+        return State(found["ActiveState"], found["Result"], int(found["MainPID"]), int(found["NRestarts"]))
+
+    def processes(self, commands: Iterable[str]) -> list[str]:
+        """The units of the app's other processes that belong on this host."""
+        return [
+            f"{self.name}-{process}@{self.id}.service"
+            for process in commands
+            if (UNITS / f"{self.name}-{process}@.service").exists()
+        ]
+
+    def start(self) -> None:
+        """Start the web service on its own socket, also at the next boot."""
+        systemctl("daemon-reload")
+        if self.state().active == "failed":
+            systemctl("reset-failed", self.service)
+        systemctl("enable", self.socket, self.service)
+        systemctl("start", self.socket)
+        # Not waited for: whether it came up is what the health check asks.
+        systemctl("start", "--no-block", self.service)
+
+    def stop(self) -> None:
+        """Stop the web service after what its socket accepted is served, and forget it at boot."""
+        # The service before its socket: one that is stopped must not be started by it.
+        for unit in (self.service, self.socket):
+            systemctl("disable", "--now", unit)
+        for unit in (self.service, self.socket):
+            if self.state(unit).active == "failed":
+                systemctl("reset-failed", unit)
+
+    def words(self, unit: str | None = None) -> list[str]:
+        """The last lines that the release wrote since it was started here."""
+        command = [
+            "journalctl",
+            "--no-pager",
+            "--output=cat",
+            f"--since=@{int(self.began)}",
+            f"--unit={unit or self.service}",
+        ]
+        text = subprocess.run(command, capture_output=True, text=True, timeout=_COMMAND_TIMEOUT, check=True).stdout
+        return [line for line in text.splitlines() if line.strip()]
+
+    def last_words(self, unit: str | None = None) -> str:
+        """The end of `words`, as it stands in a message."""
+        found = [line for line in self.words(unit) if not line.startswith("-- ")][-_LAST_LINES:]
+        return "\n".join(f"  {line}" for line in found) or "  (it wrote nothing)"
+
+    def dead_workers(self) -> list[str]:
+        """The lines in which gunicorn says that a worker died."""
+        return [line for line in self.words() if _WORKER_DIED.search(line)]
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a healthy release answers: 200 at `path`, with a body that matches the pattern `body` where there is one."""
+
+    path: str
+    host: str
+    body: str
+
+    @property
+    def expected(self) -> str:
+        """The rule in words."""
+        return f"200 from {self.path}" + (f", with a body that matches '{self.body}'" if self.body else "")
+
+    def ask(self, unix_socket: str, timeout: float) -> str | None:
+        """Ask as the proxy does; None when the answer is right, else what was found."""
+        connection = _UnixConnection(unix_socket, timeout)
+        # As through the proxy, so that an app which insists on its name or on HTTPS answers as it will.
+        headers = {
+            "Host": self.host,
+            "X-Forwarded-Proto": "https",
+            "X-Forwarded-Host": self.host,
+            "X-Forwarded-For": "127.0.0.1",
+        }
+        try:
+            connection.request(
+                "GET", self.path, headers={**headers, "User-Agent": "outport-health", "Connection": "close"}
+            )
+            answer = connection.getresponse()
+            body = answer.read().decode(errors="replace")
+        except TimeoutError:
+            return f"no answer within {timeout:.0f} seconds"
+        except (OSError, http.client.HTTPException) as error:
+            return f"no answer: {error or type(error).__name__}"
+        finally:
+            connection.close()
+        if answer.status == _HEALTHY and (not self.body or re.search(self.body, body)):
+            return None
+        if answer.getheader("Location"):
+            return (
+                f"{answer.status}, a redirect to {answer.getheader('Location')}. Choose a health path that answers by itself;"
+                " an app that redirects to HTTPS or to its name has to trust the proxy's X-Forwarded headers"
+            )
+        return f"{answer.status} {answer.reason}" + (f" with the body '{body[:200]}'" if body else "")
