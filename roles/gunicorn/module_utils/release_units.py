@@ -65,7 +65,10 @@ class Release:
         command = ["systemctl", "show", wanted, unit or self.service]
         text = subprocess.run(command, capture_output=True, text=True, timeout=_COMMAND_TIMEOUT, check=True).stdout
         found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-        return State(found["ActiveState"], found["Result"], int(found["MainPID"]), int(found["NRestarts"]))
+        # A socket has neither a process nor restarts.
+        return State(
+            found["ActiveState"], found["Result"], int(found.get("MainPID", 0)), int(found.get("NRestarts", 0))
+        )
 
     def processes(self, commands: Iterable[str]) -> list[str]:
         """The units of the app's other processes that belong on this host."""

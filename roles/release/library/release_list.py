@@ -77,17 +77,24 @@ def choose(module: AnsibleModule, root: Path, found: list[dict[str, Any]], wante
     """The one release that is meant; fails the module with the choices when there is none."""
     able = [one for one in found if one["state"] in ("previous", "kept") and one["proved"]]
     choices = "".join(
-        f"\n  {one['release']}  {one['built']}  {one['subject'][:60]}" + ("  (previous)" if one["state"] == "previous" else "")
+        f"\n  {one['release']}  {one['built']}  {one['subject'][:60]}"
+        + ("  (previous)" if one["state"] == "previous" else "")
         for one in able
     )
-    hint = f"This host can go back to:{choices}\nName one: -e release=ID" if able else "This host has no release to go back to."
+    hint = (
+        f"This host can go back to:{choices}\nName one: -e release=ID"
+        if able
+        else "This host has no release to go back to."
+    )
     if wanted == "previous":
         if not (release := target(root, "previous")):
             module.fail_json(msg=f"There is no previous release. Nothing was changed. {hint}")
         return release
     fitting = [one["release"] for one in able if one["release"].startswith(wanted)]
     if len(fitting) != 1:
-        problem = "fits several releases" if fitting else "names no release that has served on this host and is not live"
+        problem = (
+            "fits several releases" if fitting else "names no release that has served on this host and is not live"
+        )
         module.fail_json(msg=f"'{wanted}' {problem}. Nothing was changed. {hint}")
     return fitting[0]
 
