@@ -1,18 +1,23 @@
 """The lab with the whole stack up, as `bin/lab up` leaves it."""
 
+import json
 import subprocess
+import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import pytest
 
 from lab import operations
-from lab.layout import REPOSITORY, STATE
+from lab.bench import HEADER, publish_change, remove_branch
+from lab.layout import REPOSITORY, SITE_CA, STATE
+from lab.load import Result
 from lab.visitor import Visitor
 
 Played = subprocess.CompletedProcess[str]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def play() -> Callable[..., Played]:
     """Runs ansible-playbook in the lab as a person does; keeps its output and exit code."""
 
@@ -56,3 +61,65 @@ def new_commit() -> Iterator[str]:
     git("update-ref", "refs/heads/again", commit)
     yield "again"
     git("update-ref", "-d", "refs/heads/again")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A branch whose app says `mark` in the header of its answers."""
+
+    ref: str
+    mark: str
+
+
+@pytest.fixture
+def change() -> Iterator[Change]:
+    """A branch of the app's repository with a change that a visitor can see."""
+    mark = uuid.uuid4().hex[:8]
+    publish_change(f"change-{mark}", mark)
+    yield Change(f"change-{mark}", mark)
+    remove_branch(f"change-{mark}")
+
+
+def shown(host: str) -> str | None:
+    """The mark of the change that a host's app shows to a visitor; None for what the settings deploy."""
+    return visitor_of(host).get("/healthz").headers.get(HEADER.lower())
+
+
+def visitor_of(host: str) -> Visitor:
+    """A visitor of the site who reaches this host, whichever else the name leads to."""
+    return Visitor(str(operations.settings()["site_domain"]), operations.find_host(host).public, SITE_CA)
+
+
+@pytest.fixture(scope="session")
+def deploy(play: Callable[..., Played]) -> Callable[..., Played]:
+    """Deploys a ref, with further options of ansible-playbook."""
+    return lambda ref, *options: play("playbooks/deploy.yml", "-e", f"ref={ref}", *options)
+
+
+@pytest.fixture(scope="session")
+def rollback(play: Callable[..., Played]) -> Callable[..., Played]:
+    """Goes back to the previous release."""
+    return lambda *options: play("playbooks/rollback.yml", *options)
+
+
+LOADS: dict[str, Result] = {}
+
+
+def quote(name: str, result: Result) -> None:
+    """Keep what came of a load, in .cache/test/load.json and for the table at the end."""
+    LOADS[name] = result
+    file = REPOSITORY / ".cache/test/load.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    known = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps(known | {name: result.summary()}, indent=1) + "\n")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what came of each load."""
+    if LOADS:
+        terminalreporter.section("requests while things change")
+    for name, result in LOADS.items():
+        terminalreporter.write_line(
+            f"{name}: {result.failed} of {result.total} failed, {result.retried} sent again, "
+            f"99 of 100 within {result.within(0.99):.0f} ms, slowest {result.slowest.ms:.0f} ms ({result.slowest.kind})"
+        )

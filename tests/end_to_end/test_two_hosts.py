@@ -1,0 +1,84 @@
+"""Two hosts serve the name together: while one of them changes or is away, the other one answers."""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from conftest import Change, Played, quote, shown, visitor_of
+
+from lab import operations
+from lab.layout import REPOSITORY
+from lab.load import Load, plan_for_site
+
+Play = Callable[..., Played]
+
+RATE, AT_LEAST, LONGEST = 250, 10_000, 400
+HOSTS = ("web-1", "web-2")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_hosts(play: Play) -> Iterator[None]:
+    """The lab with two hosts, which serve what the settings say; the second one stays afterwards."""
+    subprocess.run([REPOSITORY / "bin/lab", "up", "--hosts", "2"], cwd=REPOSITORY, timeout=1800, check=True)
+    assert len(plan_for_site().addresses) == len(HOSTS)
+    yield
+    if any(shown(host) is not None for host in HOSTS):
+        assert play("site.yml").returncode == 0
+
+
+def test_no_request_fails_during_a_rolling_deploy(deploy: Play, change: Change) -> None:
+    with Load(plan_for_site(RATE, AT_LEAST, LONGEST)) as load:
+        played = deploy(change.ref)
+        assert played.returncode == 0, played.stdout[-2000:]
+    quote("rolling deploy to two hosts", load.result)
+    assert [shown(host) for host in HOSTS] == [change.mark] * len(HOSTS)
+    assert load.result.failed == 0, str(load.result)
+
+
+def test_no_request_fails_while_the_second_host_reboots() -> None:
+    with Load(plan_for_site(RATE, AT_LEAST, LONGEST)) as load:
+        before = booted("web-2")
+        # The connection ends with the host, so the command's own end tells nothing.
+        ask("web-2", "sudo systemctl reboot")
+        wait_until_back("web-2", before)
+        # Both serve for a while, as before.
+        time.sleep(5)
+    quote("reboot of one of two hosts", load.result)
+    assert load.result.failed == 0, str(load.result)
+
+
+def ask(host: str, command: str) -> str:
+    """What a host says to a command; nothing when it can't be reached."""
+    words = [*operations.ssh_command(operations.find_host(host)), command]
+    try:
+        return subprocess.run(words, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
+    except subprocess.TimeoutExpired:
+        return ""
+
+
+def booted(host: str) -> str:
+    """When a host's systemd began, in its own words; nothing when it can't be reached."""
+    return ask(host, "systemctl show --property=UserspaceTimestamp --value")
+
+
+def wait_until_back(host: str, before: str) -> None:
+    """Wait until a host that began at `before` has begun anew, and serves."""
+    deadline = time.monotonic() + 120
+    found = ""
+    while time.monotonic() < deadline:
+        found = booted(host)
+        if found and found != before and serves(host):
+            return
+        time.sleep(0.5)
+    pytest.fail(
+        f"{host} does not serve 120 seconds after its reboot was asked for; it last began: {found or 'unknown'}"
+    )
+
+
+def serves(host: str) -> bool:
+    """Whether a host answers a visitor, from its database too."""
+    try:
+        return visitor_of(host).get("/api/v1/listings").status == 200
+    except OSError:
+        return False

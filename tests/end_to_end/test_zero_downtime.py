@@ -1,0 +1,110 @@
+"""No request fails while the first host is changed under load: at least 10,000 requests for each change."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+
+import pytest
+from conftest import Change, Played, quote, shown, visitor_of
+
+from lab import operations
+from lab.commands import run
+from lab.load import Load, plan_for_site
+
+Play = Callable[..., Played]
+Loads = Callable[[str], AbstractContextManager[None]]
+
+# As much as two cores make beside a build.
+RATE, AT_LEAST, LONGEST = 250, 10_000, 300
+
+
+@pytest.fixture(scope="module", autouse=True)
+def settings_serve_afterwards(play: Play) -> Iterator[None]:
+    """The next module finds the release of the settings."""
+    yield
+    if shown("web-1") is not None:
+        assert play("site.yml").returncode == 0
+
+
+@pytest.fixture
+def load() -> Loads:
+    """Load on the first host beside a block; no request may have failed."""
+    plan = plan_for_site(RATE, AT_LEAST, LONGEST)
+
+    @contextmanager
+    def under_load(name: str) -> Iterator[None]:
+        with Load(replace(plan, addresses=(operations.find_host("web-1").public,))) as load:
+            yield
+        quote(name, load.result)
+        assert load.result.total >= AT_LEAST
+        assert load.result.failed == 0, str(load.result)
+
+    return under_load
+
+
+def on_host(command: str, timeout: float = 120) -> str:
+    """The output of a command on the first host."""
+    return run([*operations.ssh_command(operations.find_host("web-1")), command], timeout=timeout).strip()
+
+
+def live() -> str:
+    """The release that serves."""
+    return on_host("readlink /srv/listings/live")
+
+
+def test_no_request_fails_during_a_deploy(load: Loads, deploy: Play, change: Change) -> None:
+    with load("deploy"):
+        played = deploy(change.ref)
+        assert played.returncode == 0, played.stdout[-2000:]
+    assert shown("web-1") == change.mark
+
+
+def test_no_request_fails_during_a_rollback(load: Loads, deploy: Play, rollback: Play, change: Change) -> None:
+    before = shown("web-1")
+    assert deploy(change.ref).returncode == 0
+    with load("rollback"):
+        played = rollback()
+        assert played.returncode == 0, played.stdout[-2000:]
+    assert shown("web-1") == before
+
+
+def test_no_request_fails_during_a_deploy_that_is_refused(load: Loads, deploy: Play, change: Change) -> None:
+    before = live()
+    with load("refused deploy"):
+        played = deploy(change.ref, "-e", "app_health_path=/nothing-here")
+        assert played.returncode != 0
+    assert live() == before
+    assert shown("web-1") != change.mark
+
+
+def test_no_request_fails_while_the_certificate_is_renewed(load: Loads) -> None:
+    serials = [visitor_of("web-1").certificate()["serialNumber"]]
+    # Told as systemd tells it; a person who types the command gives no less.
+    settings = on_host("systemctl show --property=Environment --value certbot.service")
+    with load("certificate renewal"):
+        for _ in range(3):
+            on_host(f"sudo env {settings} certbot renew --force-renewal --no-random-sleep-on-renew")
+            serials.append(wait_for_certificate(other_than=serials[-1]))
+    assert len(set(serials)) == 4
+
+
+def wait_for_certificate(other_than: str) -> str:
+    """The serial number of the certificate that the site shows instead."""
+    deadline = time.monotonic() + 10
+    while (found := visitor_of("web-1").certificate()["serialNumber"]) == other_than and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return str(found)
+
+
+def test_no_request_fails_while_nginx_is_upgraded(load: Loads) -> None:
+    masters = [on_host("cat /run/nginx.pid")]
+    on_host("sudo apt-get update --quiet")
+    with load("nginx upgrade"):
+        for _ in range(3):
+            # Its package starts the new program beside the old one, which ends when its requests are answered.
+            on_host("sudo env DEBIAN_FRONTEND=noninteractive apt-get install --reinstall --yes nginx")
+            masters.append(on_host("cat /run/nginx.pid"))
+    assert len(set(masters)) == 4
+    assert on_host("systemctl is-active nginx") == "active"
+    assert on_host("systemctl show --property=MainPID --value nginx") == masters[-1]
