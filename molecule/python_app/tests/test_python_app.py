@@ -149,7 +149,7 @@ def test_a_broken_app_says_its_cause_and_leaves_nothing(host: Host, deploy: Depl
     assert result.returncode != 0
     assert cause in result.stdout + result.stderr
     assert host.check_output(f"ls /srv/{app}/releases") == ""
-    assert host.check_output(f"find /srv/{app}/venvs -mindepth 1") == ""
+    assert host.check_output(f"find /srv/{app} -path '/srv/{app}/venvs/*'") == ""
 
 
 @pytest.mark.parametrize(
@@ -209,3 +209,31 @@ def test_a_deploy_key_is_gone_after_the_fetch(host: Host, deploy: Deploy, tmp_pa
     assert result.returncode == 0, result.stdout
     assert "not asked for" not in result.stdout
     assert host.check_output("find /run -maxdepth 1 -name 'outport-deploy-key*'") == ""
+
+
+def test_other_hosts_take_the_first_ones_lock_and_wheels(host: Host, tmp_path: Path) -> None:
+    """Two names for the host stand for two hosts; the second one's cache is emptied by its hook, before it takes what the first one packed."""
+    command = ["ansible-inventory", "--inventory", os.environ["MOLECULE_INVENTORY_FILE"], "--list"]
+    known = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["_meta"]["hostvars"]
+    common = {name: value for name, value in next(iter(known.values())).items() if name.startswith("ansible_")}
+    common |= {
+        "app": "source",
+        "python_app_build_host": "one",
+        "python_app_name": "{{ app }}",
+        "python_app_ref": "main",
+    }
+    common |= {"python_app_repository": "file:///srv/git/source", "python_app_minimum_free_mb": 50}
+    cache = "/var/cache/outport-build/uv"
+    two = {"python_app_build_first": False, "python_app_before_build": [f"rm -rf {cache}"]}
+    hosts = {"one": {"python_app_root": "/srv/one"}, "two": {"python_app_root": "/srv/two", **two}}
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text(json.dumps({"all": {"vars": common, "hosts": hosts}}))
+    run = ["ansible-playbook", "--inventory", str(inventory), str(SCENARIO / "build.yml")]
+    result = subprocess.run(run, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stdout
+    first, second = (host.check_output(f"cat /srv/{name}/releases/*/requirements.lock") for name in hosts)
+    assert first == second
+    host.check_output("/srv/two/releases/*/venv/bin/python -c 'import docopt'")
+    # Nothing was built from source again, in a cache that was empty.
+    assert host.check_output(f"find {cache}/ -path '*docopt*' -name '*.whl'") == ""
+    assert host.check_output("find /srv/two ! -user root -o -name '*.tar'") == ""

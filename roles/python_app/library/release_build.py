@@ -315,6 +315,12 @@ def fits(version: tuple[int, ...], wanted: str) -> bool:
     )
 
 
+def pins_in(lock: str) -> list[tuple[str, str]]:
+    """Return the normalised name and the version of each package that a lock pins."""
+    found = (re.match(r"([A-Za-z0-9][\w.-]*)(?:\[.*?\])?==([^\s;]+)", entry) for entry in entries(lock))
+    return [(re.sub(r"[-_.]+", "-", match[1]).lower(), match[2]) for match in found if match]
+
+
 class Build:
     """One run: the folders of the app, and the steps from a commit to a release."""
 
@@ -757,6 +763,7 @@ class Build:
         hashed.write_text("\n".join(line for line in lines if not is_commit(line)) + "\n")
         commits.write_text("\n".join(line for line in lines if is_commit(line)) + "\n")
         common = ["--compile-bytecode", "--link-mode", "copy", "--python", f"{venv}/bin/python"]
+        self.install_received(lock, common)
         told = "The locked packages could not be installed."
         result = self.as_builder([str(self.uv), "pip", "sync", "--require-hashes", *common, str(hashed)])
         need(result, told, CHANGE_REQUIREMENTS)
@@ -770,10 +777,7 @@ class Build:
         """Install the app itself, from a copy: a build leaves its traces in the source."""
         # A version that is taken from git's tags can't be found in an archive.
         version = f"0.0.0+g{self.params['commit'][:12]}"
-        copy = self.work / "source"
-        copy.mkdir()
-        builder = pwd.getpwnam(BUILDER)
-        os.chown(copy, builder.pw_uid, builder.pw_gid)
+        copy = self.builders_folder("source")
         told = "The app itself could not be installed as a package."
         mend = "Mend [build-system] and the package's files, or say that it is none ([tool.uv] package = false, [tool.poetry] package-mode = false)."
         need(self.as_builder(["cp", "--archive", f"{folder}/.", str(copy)]), told, mend)
@@ -810,57 +814,71 @@ class Build:
         return str(path)
 
     def built_wheels(self, lock: str) -> bytes:
-        """Return a tar of the cache's entries for the packages of a lock that were built from source; empty without any."""
-        pinned = [re.match(r"([A-Za-z0-9][\w.-]*)(?:\[.*?\])?==([^\s;]+)", entry) for entry in entries(lock)]
-        found = []
-        for match in filter(None, pinned):
-            name = re.sub(r"[-_.]+", "-", match[1]).lower()
+        """Return a tar of the wheels that this host built for packages of a lock; empty without any."""
+        newest: dict[str, str] = {}
+        for name, version in pins_in(lock):
             for index in ("pypi", "index/*"):
-                folders = glob.glob(f"sdists-v*/{index}/{name}/{match[2]}", root_dir=CACHE)
-                found += [
-                    folder for folder in folders if glob.glob(f"{CACHE}/{glob.escape(folder)}/**/*.whl", recursive=True)
-                ]
-        if not found:
+                pattern = f"sdists-v*/{index}/{name}/{glob.escape(version)}/**/*.whl"
+                for path in sorted(glob.glob(pattern, root_dir=CACHE, recursive=True), key=self.age):
+                    newest[Path(path).name] = path
+        if not newest:
             return b""
-        copy = HOME / f"share-{os.getpid()}"
-        told, mend = "The built wheels could not be packed.", "Mend the cause above, and run this again."
-        try:
-            # Hard links: nothing is copied. Pruned, so that neither sources nor downloads travel.
-            need(self.as_builder(["mkdir", str(copy)], HOME), told, mend)
-            link = ["cp", "--archive", "--link", "--parents", *found, "--target-directory", str(copy)]
-            need(self.as_builder(link, CACHE), told, mend)
-            prune = [str(self.uv), "cache", "prune", "--ci"]
-            need(self.as_builder(prune, HOME, UV_CACHE_DIR=str(copy)), told, mend)
-            with tempfile.TemporaryFile() as out:
-                pack = ["tar", "--create", "--exclude=.lock", "--file=-", *found]
-                need(self.as_builder(pack, copy, {"stdout": out}), told, mend)
-                out.seek(0)
-                return out.read()
-        finally:
-            self.as_builder(["rm", "-rf", str(copy)], HOME)
+        # As the builder, whose files they are: a link among them must not show root's files.
+        pack = ["tar", "--create", "--file=-", "--transform=s,.*/,,", *newest.values()]
+        with tempfile.TemporaryFile() as out:
+            result = self.as_builder(pack, CACHE, {"stdout": out})
+            need(result, "The built wheels could not be packed.", "Mend the cause above, and run this again.")
+            out.seek(0)
+            return out.read()
+
+    @staticmethod
+    def age(path: str) -> int:
+        """Return when a file of the cache was written."""
+        return os.lstat(CACHE / path).st_mtime_ns
 
     def unpack(self) -> str:
-        """Return the lock of another host's archive, and add its wheels to the cache; what the cache has stays."""
+        """Return the lock of another host's archive; its wheels go into a folder of this build, and never into the cache."""
         with tarfile.open(self.params["archive"]) as archive:
             inside = {name: archive.extractfile(name) for name in archive.getnames()}
             if not inside.get("requirements.lock"):
                 raise BuildError(
-                    f"{self.params['archive']} has no requirements.lock.", "Run this again from the first host on."
+                    f"{self.params['archive']} has no requirements.lock.", "Begin with the first host again."
                 )
             lock = inside["requirements.lock"].read().decode()
             if wheels := inside.get("wheels.tar"):
-                # As the builder: whatever the archive says, it writes only where a build of this host may write.
+                folder = self.builders_folder("wheels")
                 with tempfile.TemporaryFile() as file:
                     shutil.copyfileobj(wheels, file)
                     file.seek(0)
-                    told, mend = (
+                    # As the builder: whatever the archive says, it writes only where a build may write.
+                    words = ["tar", "--extract", "--no-same-owner", "--file=-"]
+                    result = self.as_builder(words, folder, {"stdin": file})
+                    need(
+                        result,
                         "The archive's wheels could not be unpacked.",
                         "Mend the cause above, and run this again.",
                     )
-                    need(self.as_builder(["mkdir", "-p", str(CACHE)], HOME), told, mend)
-                    words = ["tar", "--extract", "--skip-old-files", "--no-same-owner", "--file=-"]
-                    need(self.as_builder(words, CACHE, {"stdin": file}), told, mend)
         return lock
+
+    def builders_folder(self, name: str) -> Path:
+        """Make a folder for this build that the builder can write to."""
+        folder, builder = self.work / name, pwd.getpwnam(BUILDER)
+        folder.mkdir()
+        os.chown(folder, builder.pw_uid, builder.pw_gid)
+        return folder
+
+    def install_received(self, lock: str, common: list[str]) -> None:
+        """Install the wheels that another host built, so that they are not built again here."""
+        folder = self.work / "wheels"
+        if not folder.is_dir():
+            return
+        found = {re.sub(r"[-_.]+", "-", name.split("-")[0]).lower() for name in os.listdir(folder)}
+        wanted = [f"{name}=={version}" for name, version in pins_in(lock) if name in found]
+        for one in wanted:
+            # What does not fit this host (another processor, another Python) is built below as everywhere.
+            self.as_builder(
+                [str(self.uv), "pip", "install", "--no-deps", "--no-index", f"--find-links={folder}", *common, one]
+            )
 
     # Room
 
