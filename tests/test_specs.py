@@ -173,7 +173,7 @@ def test_defaults_are_of_their_declared_type(role: str) -> None:
     path = ROOT / f"roles/{role}/defaults/main.yml"
     written = defaults.load_from_file(str(path), trusted_as_template=True) or {} if path.exists() else {}
     required = {name: SAMPLES[option["type"]] for name, option in spec.items() if option.get("required")}
-    templar = Templar(DataLoader(), variables=required | written)
+    templar = Templar(DataLoader(), variables={"inventory_hostname": "sample"} | required | written)
     values = {name: templar.template(value) for name, value in written.items()}
     for name, value in values.items():
         kind = {"str": str, "path": str, "int": int, "bool": bool, "list": list, "dict": dict}[spec[name]["type"]]

@@ -1,0 +1,94 @@
+"""Makes small apps as git repositories, and packs them: make_apps.py FOLDER writes FOLDER/apps.tar with git/NAME in it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+APPLICATION = '"""A WSGI application."""\n\nimport itsdangerous\n\n\ndef app(environ, start_response):\n    return []\n'
+PROJECT = '[project]\nname = "{name}"\nversion = "1.0"\ndescription = "A shop."\nrequires-python = ">=3.11"\ndependencies = ["itsdangerous"]\n'
+BUILD = '[build-system]\nrequires = ["flit_core>=3.11"]\nbuild-backend = "flit_core.buildapi"\n'
+POETRY = """[tool.poetry]
+name = "poetry-app"
+version = "1.0"
+description = ""
+authors = []
+package-mode = false
+
+[tool.poetry.dependencies]
+python = "^3.11"
+itsdangerous = "^2.2"
+"""
+HERE = Path(__file__).parent
+UV = Path(sys.executable).parent / "uv"
+
+# Each app's files by commit; a later commit adds to those before. "" removes a file.
+APPS: dict[str, list[dict[str, str]]] = {
+    "bare": [{"requirements.txt": "itsdangerous\n"}, {"README": "second"}, {"README": "third"}, {"README": "fourth"}],
+    "hashed": [{"requirements.in": "itsdangerous\ngunicorn<24\n"}],
+    "package": [
+        {"app.py": "", "pyproject.toml": PROJECT.format(name="shop") + BUILD, "src/shop/__init__.py": APPLICATION}
+    ],
+    "uv": [{"pyproject.toml": PROJECT.format(name="uv-app")}],
+    "poetry": [{"pyproject.toml": POETRY, "poetry.lock": (HERE / "poetry.lock").read_text()}],
+    # No wheel of it is published.
+    "source": [{"requirements.txt": "docopt==0.6.2\nitsdangerous\n"}],
+    "unknown": [{"requirements.txt": "outport-has-no-such-package\n"}],
+    "conflict": [{"requirements.txt": "flask==3.1.0\nwerkzeug<2\n"}],
+    "syntax": [{"pyproject.toml": "[project\n"}],
+    "lockless": [{}],
+    "folder": [
+        {"requirements.txt": "itsdangerous\n./beside\n", "beside/pyproject.toml": PROJECT.format(name="beside") + BUILD}
+    ],
+    "newer": [{"pyproject.toml": PROJECT.format(name="newer").replace(">=3.11", ">=3.99")}],
+}
+
+
+def run(folder: Path, *words: str) -> None:
+    """Run a command in a folder; it has to succeed."""
+    subprocess.run(words, cwd=folder, check=True, capture_output=True)
+
+
+def commit(folder: Path, files: dict[str, str]) -> None:
+    """Write an app's files and commit them, with the lock that its kind has."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if text:
+            path.write_text(text)
+        else:
+            path.unlink()
+    if folder.name == "uv":
+        run(folder, str(UV), "lock", "--quiet", "--no-config")
+    if "requirements.in" in files:
+        run(
+            folder,
+            str(UV),
+            "pip",
+            "compile",
+            "--quiet",
+            "--generate-hashes",
+            "requirements.in",
+            "-o",
+            "requirements.txt",
+        )
+    run(folder, "git", "add", "--all")
+    author = ("-c", "user.name=Tester", "-c", "user.email=tester@example.org")
+    run(folder, "git", *author, "commit", "--quiet", "--message", f"Change {', '.join(files) or 'nothing'}")
+
+
+def main() -> None:
+    """Make all of them."""
+    out = Path(sys.argv[1])
+    for name, commits in APPS.items():
+        folder = out / "git" / name
+        folder.mkdir(parents=True)
+        run(folder, "git", "init", "--quiet", "--initial-branch=main")
+        (folder / "app.py").write_text(APPLICATION)
+        for number, files in enumerate(commits, 1):
+            commit(folder, files)
+            run(folder, "git", "tag", f"v{number}")
+    run(out, "tar", "--create", "--file=apps.tar", "git")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+"""What becomes of apps of each kind, and of broken ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+SCENARIO = Path(__file__).parent.parent
+KINDS = {
+    "bare": "requirements.txt",
+    "hashed": "requirements.txt",
+    "package": "pyproject.toml",
+    "uv": "uv.lock",
+    "poetry": "poetry.lock",
+}
+Deploy = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def deploy() -> Deploy:
+    """Build an app on the host; options are variables of the role. Returns how ansible-playbook ended."""
+
+    def run(app: str, ref: str = "main", **options: Any) -> subprocess.CompletedProcess[str]:
+        inventory = os.environ["MOLECULE_INVENTORY_FILE"]
+        extra = json.dumps({"app": app, "ref": ref, **options})
+        command = ["ansible-playbook", "--inventory", inventory, str(SCENARIO / "build.yml"), "--extra-vars", extra]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    return run
+
+
+def releases(host: Host, app: str) -> dict[str, dict[str, Any]]:
+    """Return the release.json of each release of an app, by name."""
+    names = host.check_output(f"ls /srv/{app}/releases").split()
+    return {name: json.loads(host.file(f"/srv/{app}/releases/{name}/release.json").content_string) for name in names}
+
+
+def only(host: Host, app: str) -> str:
+    """Return the folder of an app's only release."""
+    (name,) = releases(host, app)
+    return f"/srv/{app}/releases/{name}"
+
+
+@pytest.mark.parametrize("app", KINDS)
+def test_a_release_runs_its_app(host: Host, app: str) -> None:
+    folder = only(host, app)
+    module = "shop" if app == "package" else "app"
+    # The package is found in its environment, not in the folder.
+    where = "/" if app == "package" else f"{folder}/app"
+    host.check_output(f"cd {where} && runuser -u {app} -- {folder}/venv/bin/python -c 'import {module}; {module}.app'")
+    assert "gunicorn" in host.check_output(f"runuser -u {app} -- {folder}/venv/bin/gunicorn --version")
+
+
+@pytest.mark.parametrize(("app", "kind"), KINDS.items())
+def test_a_release_says_what_it_is(host: Host, app: str, kind: str) -> None:
+    (told,) = releases(host, app).values()
+    assert told["kind"] == kind
+    assert told["packages"] >= 2
+    assert len(told["commit"]) == 40
+    assert told["ref"] == "main"
+    assert told["subject"].startswith("Change")
+    assert told["built"].endswith("Z")
+    assert host.file(f"/srv/{app}/venvs/{told['environment']}/.complete").exists
+
+
+@pytest.mark.parametrize("app", KINDS)
+def test_everything_in_the_lock_has_a_hash(host: Host, app: str) -> None:
+    lock = host.file(f"{only(host, app)}/requirements.lock").content_string
+    assert lock.count("==") >= 2
+    requirements = lock.replace("\\\n", " ").splitlines()
+    assert [line for line in requirements if line and not line.lstrip().startswith("#") and "--hash" not in line] == []
+
+
+@pytest.mark.parametrize("app", KINDS)
+def test_the_app_can_change_nothing_of_its_release(host: Host, app: str) -> None:
+    foreign = f"find /srv/{app} ! -user root -o ! -group root"
+    open_to_others = f"find /srv/{app} -perm /022 ! -type l"
+    assert host.check_output(foreign) == ""
+    assert host.check_output(open_to_others) == ""
+
+
+def test_our_gunicorn_is_added_only_where_it_is_missing(host: Host) -> None:
+    version = "venv/bin/gunicorn --version"
+    assert "version 23." in host.check_output(f"{only(host, 'hashed')}/{version}")
+    assert "version 23." not in host.check_output(f"{only(host, 'bare')}/{version}")
+
+
+def test_poetry_is_only_where_it_is_needed_and_the_tools_are_roots(host: Host) -> None:
+    assert len(host.check_output("ls -d /opt/outport/uv-* /opt/outport/poetry-*").split()) == 2
+    assert host.check_output("find /opt/outport ! -user root") == ""
+
+
+def test_the_deploy_leaves_no_temporary_files(host: Host) -> None:
+    assert host.check_output("find /srv -path /srv/git -prune -o -name '.work' -print -o -name '*.part' -print") == ""
+
+
+def test_the_same_lock_is_the_same_environment(host: Host, deploy: Deploy) -> None:
+    result = deploy("reused", "v1", python_app_repository="file:///srv/git/bare")
+    assert result.returncode == 0, result.stdout
+    result = deploy("reused", "v2", python_app_repository="file:///srv/git/bare")
+    assert result.returncode == 0, result.stdout
+    first, second = releases(host, "reused").values()
+    assert first["commit"] != second["commit"]
+    assert first["environment"] == second["environment"]
+    assert len(host.check_output("ls /srv/reused/venvs").split()) == 1
+
+
+def test_releases_that_serve_stay_and_old_ones_go(host: Host, deploy: Deploy) -> None:
+    """Of four releases with one to keep: the live one, the one before, the one that a unit runs, and the newest."""
+    app, folder = "pruned", "/srv/pruned/releases"
+    names = []
+    for ref in ("v1", "v2", "v3"):
+        result = deploy(app, ref, python_app_repository="file:///srv/git/bare")
+        assert result.returncode == 0, result.stdout
+        (new,) = set(releases(host, app)) - set(names)
+        names.append(new)
+    host.check_output(f"cp -a {folder}/{names[0]} {folder}/copied && mkdir {folder}/half {folder}/../venvs/unused")
+    host.check_output(f"ln -s releases/{names[0]} /srv/{app}/live && ln -s {folder}/{names[1]} /srv/{app}/previous")
+    host.check_output(f"systemd-run --unit={app}@{names[2]}.service sleep 300")
+    result = deploy(app, "v4", python_app_repository="file:///srv/git/bare", python_app_keep=1)
+    host.check_output(f"systemctl stop {app}@{names[2]}.service")
+    assert result.returncode == 0, result.stdout
+    left = set(releases(host, app))
+    assert left > set(names)
+    assert len(left) == 4
+    assert not host.file(f"/srv/{app}/venvs/unused").exists
+
+
+BROKEN = {
+    "unknown": "is not in the package index",
+    "conflict": "The requirements contradict each other",
+    "syntax": "pyproject.toml is not valid TOML",
+    "lockless": "The app has no uv.lock, poetry.lock, requirements.txt or pyproject.toml",
+    "folder": "requirements have no hash",
+    "newer": "The app requires Python >=3.99",
+}
+
+
+@pytest.mark.parametrize(("app", "cause"), BROKEN.items())
+def test_a_broken_app_says_its_cause_and_leaves_nothing(host: Host, deploy: Deploy, app: str, cause: str) -> None:
+    result = deploy(app)
+    assert result.returncode != 0
+    assert cause in result.stdout + result.stderr
+    assert host.check_output(f"ls /srv/{app}/releases") == ""
+    assert host.check_output(f"find /srv/{app} -path '/srv/{app}/venvs/*'") == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "cause"),
+    [
+        ({"python_app_before_build": ["echo no front end; exit 3"]}, "failed with exit code 3"),
+        ({"python_app_minimum_free_mb": 900000000}, "python_app_minimum_free_mb"),
+        ({"python_app_python": "3.7"}, "Python 3.7 can't be had"),
+        ({"python_app_requirements": "locked.txt"}, "The app has no 'locked.txt'"),
+        ({"python_app_subdir": "website"}, "The app has no folder 'website'"),
+        ({"python_app_ref": "nowhere"}, "The app was not fetched"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_wrong_option_is_named(host: Host, deploy: Deploy, options: dict[str, Any], cause: str) -> None:
+    result = deploy("options", python_app_repository="file:///srv/git/bare", **options)
+    assert result.returncode != 0
+    assert cause in result.stdout + result.stderr
+    assert host.check_output("ls /srv/options/releases") == ""
+
+
+def test_hooks_run_as_the_builder_beside_the_environment(host: Host, deploy: Deploy) -> None:
+    result = deploy(
+        "hooks",
+        python_app_repository="file:///srv/git/source",
+        python_app_before_build=["id -un > builder"],
+        python_app_after_build=["python -c 'import docopt' && command -v gunicorn > found"],
+    )
+    assert result.returncode == 0, result.stdout
+    folder = only(host, "hooks")
+    assert host.file(f"{folder}/app/builder").content_string == "outport-build\n"
+    assert host.file(f"{folder}/app/found").content_string == f"{folder}/venv/bin/gunicorn\n"
+    assert host.check_output("find /srv/hooks ! -user root") == ""
+
+
+def test_a_run_that_was_cut_off_is_finished_by_the_next(host: Host, deploy: Deploy) -> None:
+    """A release without its marker, and an environment without one, are made anew."""
+    folder = only(host, "bare")
+    key = releases(host, "bare")[Path(folder).name]["environment"]
+    host.check_output(f"rm {folder}/.built /srv/bare/venvs/{key}/.complete /srv/bare/venvs/{key}/bin/gunicorn")
+    result = deploy("bare")
+    assert result.returncode == 0, result.stdout
+    assert host.file(f"{folder}/.built").exists
+    assert host.file(f"{folder}/venv/bin/gunicorn").exists
+
+
+def test_what_is_built_is_not_built_again(deploy: Deploy) -> None:
+    result = deploy("package")
+    assert result.returncode == 0, result.stdout
+    assert "changed=0" in result.stdout
+
+
+def test_a_deploy_key_is_gone_after_the_fetch(host: Host, deploy: Deploy, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("no key, and not asked for by a repository on the host\n")
+    result = deploy("package", python_app_deploy_key_file=str(key))
+    assert result.returncode == 0, result.stdout
+    assert "not asked for" not in result.stdout
+    assert host.check_output("find /run -maxdepth 1 -name 'outport-deploy-key*'") == ""
+
+
+def test_other_hosts_take_the_first_ones_lock_and_wheels(host: Host, tmp_path: Path) -> None:
+    """Two names for the host stand for two hosts; the second one's cache is emptied by its hook, before it takes what the first one packed."""
+    command = ["ansible-inventory", "--inventory", os.environ["MOLECULE_INVENTORY_FILE"], "--list"]
+    known = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["_meta"]["hostvars"]
+    common = {name: value for name, value in next(iter(known.values())).items() if name.startswith("ansible_")}
+    common |= {
+        "app": "source",
+        "python_app_build_host": "one",
+        "python_app_name": "{{ app }}",
+        "python_app_ref": "main",
+    }
+    common |= {"python_app_repository": "file:///srv/git/source", "python_app_minimum_free_mb": 50}
+    cache = "/var/cache/outport-build/uv"
+    two = {"python_app_build_first": False, "python_app_before_build": [f"rm -rf {cache}"]}
+    hosts = {"one": {"python_app_root": "/srv/one"}, "two": {"python_app_root": "/srv/two", **two}}
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text(json.dumps({"all": {"vars": common, "hosts": hosts}}))
+    run = ["ansible-playbook", "--inventory", str(inventory), str(SCENARIO / "build.yml")]
+    result = subprocess.run(run, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stdout
+    first, second = (host.check_output(f"cat /srv/{name}/releases/*/requirements.lock") for name in hosts)
+    assert first == second
+    host.check_output("/srv/two/releases/*/venv/bin/python -c 'import docopt'")
+    # Nothing was built from source again, in a cache that was empty.
+    assert host.check_output(f"find {cache}/ -path '*docopt*' -name '*.whl'") == ""
+    assert host.check_output("find /srv/two ! -user root -o -name '*.tar'") == ""
