@@ -27,6 +27,11 @@ def load_filter() -> Any:
 
 settings = load_filter()
 SPECS = settings.load(ROOT / "roles/settings/files/spec.yml")
+REQUIRED = [name for name, spec in SPECS.items() if "default" not in spec]
+# What is given on the command line, for one run.
+ONCE = [name for name, spec in SPECS.items() if spec.get("once")]
+LASTING = [name for name in SPECS if name not in ONCE]
+NOTHING: dict[str, Any] = {"list": [], "dict": {}}
 
 
 class Environment:
@@ -72,7 +77,7 @@ def test_right_settings_have_no_problems(environment: Environment) -> None:
     assert environment.problems() == []
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", REQUIRED)
 def test_a_missing_setting_is_named_with_its_file(environment: Environment, name: str) -> None:
     del environment.values[name]
     environment.write()
@@ -81,7 +86,7 @@ def test_a_missing_setting_is_named_with_its_file(environment: Environment, name
     assert SPECS[name]["expected"] in problem
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", LASTING)
 def test_an_empty_line_is_no_value(environment: Environment, name: str) -> None:
     assert f"{name} ({environment.file}:" in only(environment.problems(**{name: None}))
 
@@ -122,6 +127,15 @@ def test_an_empty_line_is_no_value(environment: Environment, name: str) -> None:
         ("database_ca_url", "rds-ca.pem"),
         ("backup_retention_days", 36),
         ("cloudwatch_agent_url", "https://example.com/agent.rpm"),
+        ("app_requirements", "/etc/requirements.txt"),
+        ("app_python", "python3"),
+        ("app_packages", ["libmagic1; reboot"]),
+        ("app_deploy_key_file", "/nowhere/key"),
+        ("app_environment", ["LOG_LEVEL=info"]),
+        ("app_health_body", "(ok"),
+        ("app_timeout", 0),
+        ("app_processes", "celery"),
+        ("deploy_batches", ["half"]),
     ],
 )
 def test_a_wrong_value_is_quoted_with_what_is_allowed(environment: Environment, name: str, value: Any) -> None:
@@ -136,9 +150,53 @@ def test_a_private_key_is_no_public_key(environment: Environment) -> None:
     assert "holds no public key" in only(environment.problems())
 
 
-@pytest.mark.parametrize("name", [name for name, spec in SPECS.items() if spec.get("empty")])
+@pytest.mark.parametrize("name", [name for name in LASTING if SPECS[name].get("empty")])
 def test_settings_that_may_be_none_take_it(environment: Environment, name: str) -> None:
-    assert environment.problems(**{name: [] if SPECS[name]["type"] == "list" else ""}) == []
+    assert environment.problems(**{name: NOTHING.get(SPECS[name]["type"], "")}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("app_environment", {"LOG-LEVEL": "info"}, 'the name "LOG-LEVEL"'),
+        ("app_environment", {"LEVELS": ["info"]}, "LEVELS: ['info']"),
+        ("app_secrets", {"SECRET_KEY": "swordfish"}, 'SECRET_KEY: "swordfish"'),
+        ("app_processes", {"web": "celery"}, 'the name "web"'),
+        ("app_single_processes", {"Beat": "celery"}, 'the name "Beat"'),
+        ("app_timers", {"digest": "flask digest"}, "digest: flask digest"),
+        ("app_timers", {"digest": {"command": "flask digest"}}, "digest: {'command': 'flask digest'}"),
+        ("app_static", {"static": "shop/static"}, 'the name "static"'),
+        ("app_static", {"/static/": "../../etc"}, '/static/: "../../etc"'),
+    ],
+)
+def test_a_wrong_entry_is_quoted(environment: Environment, name: str, value: Any, found: str) -> None:
+    problem = only(environment.problems(**{name: value}))
+    assert problem.startswith(f"{name} ({environment.file}:")
+    assert f"found {found}" in problem
+    assert problem.endswith(f"Allowed: {SPECS[name]['expected']}")
+
+
+def test_right_entries_are_taken(environment: Environment) -> None:
+    values = {
+        "app_environment": {"LOG_LEVEL": "info", "PAGE_SIZE": 20},
+        "app_secrets": {"SECRET_KEY": "A" * 200 + "=="},
+        "app_processes": {"worker": "celery --app shop worker"},
+        "app_timers": {"digest": {"command": "flask digest", "calendar": "daily"}},
+        "app_static": {"/static/": "shop/static"},
+        "deploy_batches": [1, "50%"],
+    }
+    assert environment.problems(**values) == []
+
+
+@pytest.mark.parametrize("name", ONCE)
+def test_what_is_for_one_run_is_no_setting(environment: Environment, name: str) -> None:
+    assert only(environment.problems(**{name: SPECS[name]["default"]})).endswith(f"-e {name}=…")
+
+
+def test_what_is_for_one_run_is_checked(environment: Environment) -> None:
+    problem = only(environment.check(environment.values | {"ref": "HEAD"}))
+    assert problem.startswith('ref (given on the command line): found "HEAD"')
+    assert environment.check(environment.values | {"break_lock": "true", "release": "0123"}) == []
 
 
 def test_a_misspelt_setting_is_recognised(environment: Environment) -> None:
@@ -224,5 +282,5 @@ def test_a_fresh_clone_says_what_to_fill_in() -> None:
 def test_an_environment_has_every_setting_and_at_most_40_lines(name: str) -> None:
     text = (ROOT / f"inventory/{name}/group_vars/all.yml").read_text()
     keys = [key for key in yaml.safe_load(text) if not key.startswith("ansible_")]
-    assert keys == list(SPECS)
+    assert keys == REQUIRED
     assert len(text.splitlines()) <= 40

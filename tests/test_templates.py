@@ -34,6 +34,10 @@ LEARNT = {
     "ec2_owner_id": "123456789012",
     "python_app_release": "0123456789ab",
     "python_app_credentials": "Y2lwaGVydGV4dA==",
+    # A loop of the role.
+    "_gunicorn_process": "digest",
+    "gunicorn_timers": {"digest": {"command": "flask digest", "calendar": "daily"}},
+    "release_id": "0123456789ab-012345",
     "_aws_storage_bucket": "listings-lab-media-123456789012",
 }
 # Of [Unit], [Install] and the like: every section that a unit of ours may have.
@@ -162,12 +166,12 @@ def test_nginx_asks_other_hosts_for_a_challenge_only_where_there_are_some() -> N
 
 
 def test_nginx_waits_longer_than_gunicorn() -> None:
-    (timeout,) = set(re.findall(r"proxy_read_timeout (\d+);\n\s+proxy_send", nginx(gunicorn_timeout=120)))
+    (timeout,) = set(re.findall(r"proxy_read_timeout (\d+);\n\s+proxy_send", nginx(app_timeout=120)))
     assert int(timeout) > 120
 
 
 def test_a_unit_that_waits_for_requests_is_not_killed_before_gunicorn() -> None:
-    text = render("roles/gunicorn/templates/service.j2", gunicorn_timeout=120)
+    text = render("roles/gunicorn/templates/service.j2", app_timeout=120)
     assert int(re.search(r"TimeoutStopSec=(\d+)", text).group(1)) > 120
 
 
@@ -226,7 +230,7 @@ def test_an_empty_setting_is_not_in_the_apps_environment() -> None:
 
 @pytest.mark.parametrize("workers", [0, 3])
 def test_gunicorns_settings_are_python(workers: int) -> None:
-    module = ast.parse(render("roles/gunicorn/templates/gunicorn.conf.py.j2", gunicorn_workers=workers))
+    module = ast.parse(value_of("gunicorn_release_files", gunicorn_workers=workers)["gunicorn.conf.py"])
     values = {node.targets[0].id: node.value for node in module.body if isinstance(node, ast.Assign)}
     assert isinstance(values["workers"], ast.Constant) == (workers > 0)
 

@@ -366,6 +366,7 @@ class Build:
             "seconds": round(time.monotonic() - self.began, 2),
             "kind": told.get("kind", ""),
             "packages": told.get("packages", 0),
+            "subject": told.get("subject", ""),
             "environment": told.get("environment", ""),
             "environment_reused": reused,
             "pruned": self.pruned,

@@ -28,7 +28,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-releases: {description: "Dicts with release, commit, subject, built, by, schema and state (live, previous, kept, incomplete).", type: list, returned: success}
+releases: {description: "Dicts of release, commit, subject, ref, built, by, schema, proved and state.", type: list, returned: success}
 live: {description: The release that serves; empty for none., type: str, returned: success}
 chosen: {description: The release that choose found., type: str, returned: success}
 history: {description: The last switches, newest first., type: list, returned: success}
