@@ -67,6 +67,8 @@ _FEWEST_REQUESTS = 20
 _SLOWER_BY = 0.5
 _BASELINE = 120
 _PROCESS_SETTLES = 3
+# An answer to a health check may take this long, seconds.
+_PROBE = 4
 
 
 class Switch:
@@ -174,7 +176,7 @@ class Switch:
             if left <= 0:
                 limit = self.options["health_timeout"]
                 raise ReleaseError(f"expected {self.health.expected} within {limit} seconds, found {found}")
-            found = self.health.ask(str(self.folder / "run/gunicorn.sock"), min(left, 2))
+            found = self.health.ask(str(self.folder / "run/gunicorn.sock"), min(left, _PROBE))
             if found is not None:
                 if found.startswith("no answer within"):
                     found = "no answer"
@@ -184,7 +186,7 @@ class Switch:
         """Look at the live release until the time is over; ReleaseError when it does worse than what served before."""
         began = time.time()
         seen = Traffic()
-        process, ill = self.release.state().process, 0
+        process, ill, answered = self.release.state().process, 0, 0
         while time.time() - began < self.options["watch_seconds"]:
             time.sleep(0.5)
             self.log.follow(seen, began)
@@ -193,8 +195,10 @@ class Switch:
                 raise ReleaseError(f"the release ended while it served ({state.result})")
             if dead := self.release.dead_workers():
                 raise ReleaseError(f"a worker of the release died while it served: {dead[-1].strip()}")
-            found = self.health.ask(str(self.folder / "run/gunicorn.sock"), 2)
-            ill = ill + 1 if found else 0
+            found = self.health.ask(str(self.folder / "run/gunicorn.sock"), _PROBE)
+            # A host with much to do may be late for us; as long as visitors get their answers, that is no illness.
+            ill = ill + 1 if found and seen.app_requests == answered else 0
+            answered = seen.app_requests
             if ill > 1:
                 raise ReleaseError(f"expected {self.health.expected} all the time, found {found}")
             self._compare(seen, usual)
