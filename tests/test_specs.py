@@ -272,7 +272,7 @@ def test_every_required_variable_is_wired() -> None:
         name
         for path in ROOT.glob("playbooks/*.yml")
         for task in tasks_of(path)
-        for name in task.get("ansible.builtin.set_fact", {})
+        for name in (*task.get("ansible.builtin.set_fact", {}), *task.get("vars", {}))
     }
     assert required - wired().keys() - facts == set()
 
