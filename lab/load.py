@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import math
+import os
 import random
 import signal
 import socket
@@ -213,8 +214,7 @@ class Load:
     def _tell(self, words: str) -> None:
         assert self._process.stdin
         try:
-            self._process.stdin.write(words)
-            self._process.stdin.flush()
+            os.write(self._process.stdin.fileno(), words.encode())
         except BrokenPipeError:
             # It ended by itself; what it said last is still to be read.
             return
@@ -356,7 +356,7 @@ class _Crowd:
             raise
         async with answer:
             content = await answer.read()
-        text = content[:200].decode(errors="replace") if answer.status >= 400 else ""
+        text = " ".join(content[:200].decode(errors="replace").split()) if answer.status >= 400 else ""
         return str(answer.status), text
 
 

@@ -1,4 +1,4 @@
-"""The lab's parts that need no host: metadata, network check, certificates, commands, words on the terminal."""
+"""The lab's parts that need no host: metadata, network check, certificates, commands, load, words on the terminal."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import shlex
 import socket
 import ssl
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ import yaml
 from lab import certificates, cli, commands, console, images, layout, machine, metadata, network, operations, services
 from lab import status as lab_status
 from lab.console import LabError
+from lab.load import Load, Plan, Result, Visit
 from lab.status import DatabaseStatus, HostStatus, Status
 
 METADATA = {
@@ -443,6 +446,224 @@ def test_a_command_that_does_not_end_is_ended() -> None:
 def test_a_program_that_is_missing_is_named() -> None:
     with pytest.raises(LabError, match="'no-such-program' is not installed"):
         commands.run(["no-such-program"])
+
+
+# Load
+
+
+# What a site says to request `number` of connection `connection`, both from 0. It closes the connection after what has no newline at its end.
+Answers = Callable[[int, int], bytes]
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n"
+
+
+class SmallSite:
+    """A site with TLS at 127.0.0.1 that answers as it is told."""
+
+    def __init__(self, folder: Path, answers: Answers) -> None:
+        self.requests: list[bytes] = []
+        self._answers = answers
+        self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._tls.load_cert_chain(folder / "server.pem", folder / "server.key")
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=200)
+        self.port = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        connection = 0
+        while True:
+            try:
+                plain, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(plain, connection), daemon=True).start()
+            connection += 1
+
+    def _serve(self, plain: socket.socket, connection: int) -> None:
+        with plain:
+            try:
+                with self._tls.wrap_socket(plain, server_side=True) as client:
+                    number = 0
+                    answer = b"\n"
+                    while answer.endswith(b"\n") and (request := self._read(client)):
+                        self.requests.append(request)
+                        answer = self._answers(connection, number)
+                        client.sendall(answer)
+                        number += 1
+            except OSError:
+                # The visitor went away, or trusts somebody else.
+                return
+
+    @staticmethod
+    def _read(client: ssl.SSLSocket) -> bytes:
+        """One request with its body; nothing at the end."""
+        found = b""
+        while b"\r\n\r\n" not in found:
+            part = client.recv(65536)
+            if not part:
+                return b""
+            found += part
+        head, body = found.split(b"\r\n\r\n", 1)
+        (length,) = [int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")] or [
+            0
+        ]
+        while len(body) < length:
+            body += client.recv(65536)
+        return head + body
+
+
+@pytest.fixture
+def small_site(authority: Path) -> Iterator[Callable[[Answers], SmallSite]]:
+    """Starts a site; it is closed after the test."""
+    sites: list[SmallSite] = []
+
+    def start(answers: Answers) -> SmallSite:
+        sites.append(SmallSite(authority, answers))
+        return sites[-1]
+
+    yield start
+    for site in sites:
+        site.close()
+
+
+def load_on(site: SmallSite, **options: Any) -> Result:
+    """What comes of a load of 100 requests, or as the options say, beside a block that does nothing."""
+    defaults = {"addresses": ("127.0.0.1",), "rate": 200, "at_least": 100, "longest": 30}
+    plan = Plan("db.lab.test", ca=str(certificates.CA), port=site.port, **defaults | options)
+    with Load(plan) as load:
+        pass
+    return load.result
+
+
+Sites = Callable[[Answers], SmallSite]
+
+
+def test_a_load_counts_what_it_asks(small_site: Sites) -> None:
+    site = small_site(lambda *_: OK)
+    result = load_on(site)
+    assert (result.total, result.by_status, result.failed, result.retried) == (100, {"200": 100}, 0, 0)
+    assert len(site.requests) == 100
+    assert {visit.kind for visit in result.visits} == {"page", "api", "message"}
+    messages = [request for request in site.requests if request.startswith(b"POST /api/v1/messages ")]
+    assert len(set(messages)) == len(messages) > 0
+    assert result.seconds >= 99 / 200
+
+
+def test_an_answer_that_says_error_has_failed(small_site: Sites) -> None:
+    site = small_site(
+        lambda connection, _: b"HTTP/1.1 503 Busy\r\nContent-Length: 5\r\n\r\nbusy\n" if connection == 3 else OK
+    )
+    result = load_on(site)
+    assert result.failed == result.by_status["503"] > 0
+    assert result.failures[0].text == "busy"
+
+
+def test_a_kept_connection_that_ends_unanswered_is_asked_again(small_site: Sites) -> None:
+    result = load_on(small_site(lambda _, number: OK if number == 0 else b""), new_share=0.0)
+    assert (result.total, result.failed) == (100, 0)
+    assert result.retried > 20
+
+
+def test_a_new_connection_that_ends_unanswered_has_failed(small_site: Sites) -> None:
+    result = load_on(small_site(lambda connection, _: b"" if connection % 2 else OK), new_share=1.0)
+    assert 40 <= result.failed <= 60
+    assert result.retried == 0
+    assert result.by_status.keys() == {"200", "ServerDisconnectedError"}
+
+
+@pytest.mark.parametrize("part", [b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nha"])
+def test_half_an_answer_has_failed(small_site: Sites, part: bytes) -> None:
+    result = load_on(small_site(lambda _, number: part if number else OK), new_share=0.0)
+    assert result.failed > 20
+    assert result.retried == 0
+    assert result.by_status.keys() <= {"200", "ServerDisconnectedError", "ClientPayloadError", "ClientOSError"}
+
+
+def test_an_address_that_refuses_is_left_for_the_next(small_site: Sites) -> None:
+    result = load_on(small_site(lambda *_: OK), addresses=("127.0.0.2", "127.0.0.1"), new_share=1.0)
+    assert (result.total, result.failed) == (100, 0)
+
+
+def test_a_site_that_nobody_vouches_for_is_not_trusted(small_site: Sites, authority: Path) -> None:
+    site = small_site(lambda *_: OK)
+    (authority / "ca.pem").unlink()
+    certificates.create_ca()
+    result = load_on(site)
+    assert (result.failed, site.requests) == (100, [])
+    assert result.by_status.keys() == {"ClientConnectorCertificateError"}
+
+
+def test_a_stall_is_seen_as_latency(small_site: Sites) -> None:
+    """The site stands still for a second; who was due then is still counted, and waited."""
+    began = time.monotonic()
+
+    def answer(*_: int) -> bytes:
+        time.sleep(max(0.0, began + 2 - time.monotonic()))
+        return OK
+
+    result = load_on(small_site(answer), rate=50, at_least=150)
+    assert (result.total, result.failed) == (150, 0)
+    assert sum(visit.ms > 200 for visit in result.visits) > 20
+    assert result.slowest.at < 2
+
+
+def test_a_load_goes_on_while_its_block_does(small_site: Sites) -> None:
+    plan = Plan("db.lab.test", ("127.0.0.1",), str(certificates.CA), small_site(lambda *_: OK).port, rate=100)
+    with Load(plan) as load:
+        time.sleep(1)
+    assert 95 <= load.result.total <= 130
+
+
+def test_a_load_that_runs_out_of_time_says_so(small_site: Sites) -> None:
+    plan = Plan("db.lab.test", ("127.0.0.1",), str(certificates.CA), small_site(lambda *_: OK).port, longest=0.5)
+    with pytest.raises(LabError, match=r"ran out of time: 10[01] requests in 0\.5 seconds"), Load(plan):
+        time.sleep(1)
+
+
+def test_what_fails_beside_a_load_is_told_as_it_is(small_site: Sites) -> None:
+    plan = Plan("db.lab.test", ("127.0.0.1",), str(certificates.CA), small_site(lambda *_: OK).port)
+    with pytest.raises(ValueError, match="by itself"), Load(plan) as load:
+        raise ValueError("by itself")
+    assert load._process.returncode is not None
+
+
+def test_a_load_that_can_not_begin_says_why(small_site: Sites, tmp_path: Path) -> None:
+    plan = Plan("db.lab.test", ("127.0.0.1",), str(tmp_path / "nothing.pem"), small_site(lambda *_: OK).port)
+    with (
+        pytest.raises(LabError, match=r"The load on db\.lab\.test ended by itself: (.|\n)*FileNotFoundError"),
+        Load(plan),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"rate": 0}, "a rate above 0"),
+        ({"rate": 5000}, "found 5000"),
+        ({"addresses": ()}, "no address of db.lab.test"),
+        ({"at_least": 100_000}, "can't make 100000 requests at 200 a second within 180 seconds"),
+    ],
+)
+def test_a_load_that_makes_no_sense_is_refused(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(LabError, match=told):
+        Plan("db.lab.test", **{"addresses": ("127.0.0.1",), "ca": "ca.pem"} | options)
+
+
+def test_a_result_is_told_in_numbers() -> None:
+    visits = [Visit(number / 10, "api", "200", "", float(number), number == 7) for number in range(1, 100)]
+    result = Result((*visits, Visit(10, "page", "502", "Bad Gateway", 900.0, False)), 10.0, 3.0)
+    told = result.summary()
+    assert (told["total"], told["failed"], told["retried"]) == (100, 1, 1)
+    assert (told["p50_ms"], told["p99_ms"], told["slowest_ms"]) == (50.0, 99.0, 900.0)
+    assert told["failures"] == ["page after 10.00 s: 502 in 900 ms Bad Gateway"]
+    assert "100 requests in 10 s: 1 failed, 1 sent again; 99 with 200, 1 with 502." in str(result)
 
 
 # Words on the terminal
