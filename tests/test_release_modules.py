@@ -1,0 +1,116 @@
+"""What the modules of a release decide by: the proxy's log, and who holds the lock."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def load(path: str) -> Any:
+    """Return a module of a role."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / "roles" / path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for it
+    spec.loader.exec_module(module)
+    return module
+
+
+traffic = load("gunicorn/module_utils/release_traffic.py")
+lock = load("release/library/release_lock.py")
+
+
+def line(at: float, status: int = 200, seconds: float = 0.01, app: bool = True) -> str:
+    """Return a line of nginx's log."""
+    return json.dumps({"at": at, "status": status, "seconds": seconds, "app_status": str(status) if app else ""}) + "\n"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """Return an access log of one minute ago."""
+    path = tmp_path / "access.log"
+    path.write_text("10.0.0.1 - a line of an older form\n" + "".join(line(1000 + n, seconds=0.2) for n in range(10)))
+    return path
+
+
+def test_what_was_usual_is_read_from_the_logs_end(log: Path) -> None:
+    usual = traffic.AccessLog(str(log)).before(1005)
+    assert (usual.requests, usual.failed, usual.median) == (5, 0, 0.2)
+
+
+def test_only_requests_that_began_after_the_switch_count(log: Path) -> None:
+    access, seen = traffic.AccessLog(str(log)), traffic.Traffic()
+    with log.open("a") as file:
+        file.write(
+            line(1100, status=502, seconds=5) + line(1101, status=500) + line(1102) + line(1103, 200, 1.5, False)
+        )
+    access.follow(seen, 1099)
+    assert (seen.requests, seen.failed, seen.app_requests, seen.app_failed) == (3, 1, 2, 1)
+    assert (seen.error_share, seen.slowest) == (50, 1.5)
+
+
+def test_half_a_line_is_read_when_it_is_whole(log: Path) -> None:
+    access, seen = traffic.AccessLog(str(log)), traffic.Traffic()
+    whole = line(1100)
+    for part in (whole[:20], whole[20:]):
+        with log.open("a") as file:
+            file.write(part)
+        access.follow(seen, 1000)
+    assert seen.requests == 1
+
+
+def test_a_rotated_log_is_followed(log: Path) -> None:
+    access, seen = traffic.AccessLog(str(log)), traffic.Traffic()
+    log.rename(log.with_suffix(".1"))
+    log.write_text(line(1100))
+    access.follow(seen, 1000)
+    assert seen.requests == 1
+
+
+def test_without_a_log_there_is_no_traffic() -> None:
+    access, seen = traffic.AccessLog(""), traffic.Traffic()
+    access.follow(seen, 0)
+    assert (seen.requests, access.before(0).median, seen.error_share) == (0, 0, 0)
+
+
+HOLDER = {"user": "ops", "machine": "desk", "process": 10, "sessions": [10, 11]}
+
+
+def test_a_lock_is_taken_once(tmp_path: Path) -> None:
+    path = tmp_path / "deploy.lock"
+    assert lock.take(path, HOLDER)
+    assert not lock.take(path, HOLDER | {"process": 11})
+    assert lock.read(path)["process"] == 10
+    assert [file.name for file in tmp_path.iterdir()] == ["deploy.lock"]
+
+
+@pytest.mark.parametrize(
+    ("held", "stale"),
+    [
+        ({"machine": "desk", "process": 9}, True),
+        ({"machine": "desk", "process": 11}, False),
+        ({"machine": "other", "process": 9}, False),
+    ],
+)
+def test_only_a_run_of_the_same_machine_is_known_to_be_no_more(held: dict[str, Any], stale: bool) -> None:
+    assert lock.is_stale(held, HOLDER) is stale
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(5, "5 s"), (240, "4 min"), (3 * 3600 + 120, "3 h 2 min")])
+def test_a_time_span_is_said_as_people_say_it(seconds: int, said: str) -> None:
+    assert lock.ago(seconds) == said
+
+
+def test_the_session_is_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = load("release/lookup_plugins/release_session.py")
+    monkeypatch.setattr(session.os, "getpid", lambda: 30)
+    tree = {1: (0, "init"), 10: (1, "ansible-playbook site.yml"), 20: (10, "ansible-playbook site.yml"), 30: (20, "sh")}
+    monkeypatch.setattr(session, "processes", lambda: tree | {40: (1, "ansible-playbook other.yml")})
+    (found,) = session.LookupModule().run([])
+    assert (found["process"], found["sessions"]) == (10, [10, 40])
