@@ -113,4 +113,4 @@ def test_the_session_is_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     tree = {1: (0, "init"), 10: (1, "ansible-playbook site.yml"), 20: (10, "ansible-playbook site.yml"), 30: (20, "sh")}
     monkeypatch.setattr(session, "processes", lambda: tree | {40: (1, "ansible-playbook other.yml")})
     (found,) = session.LookupModule().run([])
-    assert (found["process"], found["sessions"]) == (10, [10, 40])
+    assert (found["process"], found["sessions"]) == (10, [10, 20, 40])
