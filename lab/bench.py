@@ -187,6 +187,9 @@ systemctl start {_NAME}-gunicorn {_NAME}-nginx
 
 
 _REMOVE = f"""
+# A set-up whose connection was cut off may still be at work.
+exec 9</srv
+flock -w 120 9
 for unit in {_NAME}-nginx {_NAME}-gunicorn; do
   if systemctl --quiet is-active $unit; then
     systemctl stop $unit
@@ -205,13 +208,13 @@ def _prepared() -> Iterator[None]:
     try:
         _say("Setting the app up by hand, a second time, on the same host")
         publish_change(_NAME, "before")
-        _on_host(_set_up_script(str(settings["app_name"]), str(settings["site_domain"])), 180)
+        _on_host(_set_up_script(str(settings["app_name"]), str(settings["site_domain"])), 240)
         _wait_for(_PORT, "before", time.monotonic() + 30)
         yield
     finally:
         _say("Removing what was made, and putting back what the site served")
         try:
-            _on_host(_REMOVE, 60)
+            _on_host(_REMOVE, 150)
         finally:
             remove_branch(_NAME)
             if _serving() != began_with:
