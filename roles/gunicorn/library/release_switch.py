@@ -33,7 +33,8 @@ options:
   health_host: {description: Name of the site., type: str, default: localhost}
   health_body: {description: Regular expression that the body matches; empty for any., type: str, default: ""}
   health_timeout: {description: How long a release may take to become healthy, in seconds., type: int, default: 60}
-  watch_seconds: {description: How long the live traffic is watched., type: int, default: 10}
+  settle_seconds: {description: How long a release stays well before it serves the first time., type: int, default: 6}
+  watch_seconds: {description: How long the live traffic is watched., type: int, default: 5}
   watch_max_errors: {description: Failed answers that are too many, in percent above what was before., type: int, default: 5}
   watch_max_slowdown: {description: How many times slower than before the median answer may be., type: int, default: 4}
   access_log: {description: The proxy's log in JSON lines; empty for none., type: path}
@@ -134,6 +135,8 @@ class Switch:
             with self.phase("start"):
                 self.release.start()
                 self._become_healthy()
+            with self.phase("settle"):
+                self._settle()
         except ReleaseError as error:
             if self.serving != self.release.id:
                 self.release.stop()
@@ -172,7 +175,7 @@ class Switch:
             left = deadline - time.monotonic()
             state = self.release.state()
             if state.restarts >= _RESTARTS or state.active == "failed":
-                raise ReleaseError(f"the release ended each time that it was started ({state.result})")
+                raise ReleaseError("the release ended each time that it was started")
             if left <= 0:
                 limit = self.options["health_timeout"]
                 raise ReleaseError(f"expected {self.health.expected} within {limit} seconds, found {found}")
@@ -182,28 +185,36 @@ class Switch:
                     found = "no answer"
                 time.sleep(min(max(left, 0), 0.3))
 
+    def _settle(self) -> None:
+        """Look at the release beside the one that serves: what dies soon after its start must not meet a visitor."""
+        if not (self.folder / ".proved").exists():
+            self._look(self.options["settle_seconds"], "was to prove itself", Traffic(), None)
+
     def _watch(self, usual: Traffic) -> None:
-        """Look at the live release until the time is over; ReleaseError when it does worse than what served before."""
+        """Look at the live release, and at what visitors get."""
+        self._look(self.options["watch_seconds"], "served", self.traffic, usual)
+
+    def _look(self, seconds: float, when: str, seen: Traffic, usual: Traffic | None) -> None:
+        """Look at the release until the time is over; ReleaseError when it is not well, or serves worse than what was usual."""
         began = time.time()
-        seen = Traffic()
         process, ill, answered = self.release.state().process, 0, 0
-        while time.time() - began < self.options["watch_seconds"]:
+        while time.time() - began < seconds:
             time.sleep(0.5)
-            self.log.follow(seen, began)
+            if usual:
+                self.log.follow(seen, began)
+                self._compare(seen, usual)
             state = self.release.state()
             if state.active != "active" or state.process != process:
-                raise ReleaseError(f"the release ended while it served ({state.result})")
+                raise ReleaseError(f"the release ended while it {when}")
             if dead := self.release.dead_workers():
-                raise ReleaseError(f"a worker of the release died while it served: {dead[-1].strip()}")
+                raise ReleaseError(f"a worker of the release died while it {when}: {dead[-1].strip()}")
             found = self.health.ask(str(self.folder / "run/gunicorn.sock"), _PROBE)
             # A host with much to do may be late for us; as long as visitors get their answers, that is no illness.
             late = bool(found and found.startswith("no answer within") and seen.app_requests > answered)
             ill = ill + 1 if found and not late else 0
             answered = seen.app_requests
             if ill > 1:
-                raise ReleaseError(f"expected {self.health.expected} all the time, found {found}")
-            self._compare(seen, usual)
-        self.traffic = seen
+                raise ReleaseError(f"expected {self.health.expected} all the time while it {when}, found {found}")
 
     def _compare(self, seen: Traffic, usual: Traffic) -> None:
         if (
@@ -313,7 +324,8 @@ def main() -> None:
             "health_host": {"type": "str", "default": "localhost"},
             "health_body": {"type": "str", "default": ""},
             "health_timeout": {"type": "int", "default": 60},
-            "watch_seconds": {"type": "int", "default": 10},
+            "settle_seconds": {"type": "int", "default": 6},
+            "watch_seconds": {"type": "int", "default": 5},
             "watch_max_errors": {"type": "int", "default": 5},
             "watch_max_slowdown": {"type": "int", "default": 4},
             "access_log": {"type": "path"},
