@@ -35,6 +35,7 @@ options:
   health_timeout: {description: How long a release may take to become healthy, in seconds., type: int, default: 60}
   settle_seconds: {description: How long a release stays well before it serves the first time., type: int, default: 6}
   watch_seconds: {description: How long the live traffic is watched., type: int, default: 5}
+  drain_seconds: {description: How long the old release may take to accept what came before the switch., type: int, default: 30}
   watch_max_errors: {description: Failed answers that are too many, in percent above what was before., type: int, default: 5}
   watch_max_slowdown: {description: How many times slower than before the median answer may be., type: int, default: 4}
   access_log: {description: The proxy's log in JSON lines; empty for none., type: path}
@@ -261,8 +262,6 @@ class Switch:
             systemctl("disable", "--now", unit)
         for unit in self.processes(old):
             systemctl("enable", "--now", unit)
-        # What its socket has already accepted is answered first.
-        time.sleep(1)
         self.release.stop()
 
     def _retire(self) -> None:
@@ -273,12 +272,10 @@ class Switch:
                 (UNITS / unit).unlink(missing_ok=True)
             systemctl("daemon-reload")
         others = {unit.partition("@")[2].rpartition(".")[0] for unit in self.others()}
-        if not others:
-            return
-        # What the old socket has already accepted is answered first.
-        time.sleep(1)
-        for release in others:
-            Release(self.release.name, release).stop()
+        for other in sorted(others):
+            release = Release(self.release.name, other)
+            release.drain(str(self.releases / other / "run/gunicorn.sock"), self.options["drain_seconds"])
+            release.stop()
 
     def _link(self, link: Path, release: str) -> None:
         """Point a link at a release in one step."""
@@ -326,6 +323,7 @@ def main() -> None:
             "health_timeout": {"type": "int", "default": 60},
             "settle_seconds": {"type": "int", "default": 6},
             "watch_seconds": {"type": "int", "default": 5},
+            "drain_seconds": {"type": "int", "default": 30},
             "watch_max_errors": {"type": "int", "default": 5},
             "watch_max_slowdown": {"type": "int", "default": 4},
             "access_log": {"type": "path"},

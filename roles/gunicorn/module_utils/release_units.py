@@ -88,11 +88,23 @@ class Release:
         # Not waited for: whether it came up is what the health check asks.
         systemctl("start", "--no-block", self.service)
 
+    def waiting(self, path: str) -> int:
+        """How many connections to the socket at `path` nobody has accepted yet."""
+        lines = Path("/proc/net/unix").read_text().splitlines()[1:]
+        # Num, RefCount, Protocol, Flags, Type, St, Inode, Path; one that is not accepted has no inode yet.
+        return sum(1 for line in lines if line.split()[6:] == ["0", path])
+
+    def drain(self, path: str, seconds: float) -> None:
+        """Wait until the release has accepted what came before the switch; what it has accepted, it answers when it is stopped."""
+        deadline = time.monotonic() + seconds
+        while self.waiting(path) and time.monotonic() < deadline:
+            time.sleep(0.1)
+
     def stop(self) -> None:
-        """Stop the web service after what its socket accepted is served, and forget it at boot."""
-        # The service before its socket: one that is stopped must not be started by it.
-        for unit in (self.service, self.socket):
-            systemctl("disable", "--now", unit)
+        """Stop the web service, after it answered what it has accepted, and forget it at boot."""
+        # Both at once: what its socket gets must not start a service that is to stop.
+        systemctl("stop", self.service, self.socket)
+        systemctl("disable", self.service, self.socket)
         for unit in (self.service, self.socket):
             if self.state(unit).active == "failed":
                 systemctl("reset-failed", unit)
