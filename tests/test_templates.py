@@ -49,10 +49,11 @@ SECTIONS = {
 }
 UNITS = {
     "roles/certbot/templates/ca.conf.j2": "drop-in",
+    "roles/nginx/templates/stop.conf.j2": "drop-in",
     **{path: Path(path).stem for path in TEMPLATES if Path(path).stem in SECTIONS},
 }
 # Keys that systemd adds up; of any other the last one would win.
-REPEATABLE = {"After", "Environment", "SystemCallFilter", "Wants", "Requires", "ListenStream", "LoadCredential"}
+REPEATABLE = {"After", "Environment", "SystemCallFilter", "Wants", "Requires", "ListenStream", "LoadCredential", "ExecStop"}
 
 
 @cache
