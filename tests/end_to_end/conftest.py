@@ -1,14 +1,17 @@
 """The lab with the whole stack up, as `bin/lab up` leaves it."""
 
 import json
+import re
 import subprocess
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.client import HTTPException
+from itertools import takewhile
 
 import pytest
+import yaml
 
 from lab import operations
 from lab.bench import HEADER, publish_change, remove_branch
@@ -151,7 +154,8 @@ REFUSALS: dict[str, dict[str, object]] = {}
 def note_refusal(name: str, played: Played, seconds: float, visits: Visits) -> None:
     """Keep how a release was refused, in .cache/test/refusals.json and for the table at the end."""
     REFUSALS[name] = {
-        "message": messages(played)[0].splitlines()[0],
+        # The last one says how things stand.
+        "message": messages(played)[-2].splitlines()[0],
         "seconds": round(seconds, 1),
         "visits": visits.asked,
         "disturbed": len(visits.disturbed),
@@ -163,22 +167,11 @@ def note_refusal(name: str, played: Played, seconds: float, visits: Visits) -> N
 
 def messages(played: Played) -> list[str]:
     """What the tasks that failed said, in order."""
-    found: list[list[str]] = []
-    failed = inside = False
-    for line in played.stdout.splitlines():
-        if line.startswith("fatal: "):
-            failed, inside = True, False
-        elif not line.startswith("    "):
-            inside = failed = False
-        elif failed and line.startswith("    msg: "):
-            inside = True
-            text = line.removeprefix("    msg: ")
-            found.append([] if text in ("|-", ">-", "|", ">") else [text.strip("'\"")])
-        elif inside and line.startswith("        "):
-            found[-1].append(line[8:])
-        else:
-            inside = False
-    return ["\n".join(lines) for lines in found]
+    found = []
+    for part in re.split(r"^fatal: .*=> ?$", played.stdout, flags=re.MULTILINE)[1:]:
+        result = "\n".join(takewhile(lambda line: not line or line.startswith("    "), part.splitlines()[1:]))
+        found.append(str(yaml.safe_load(result)["msg"]))
+    return found
 
 
 LOADS: dict[str, Result] = {}
