@@ -53,7 +53,16 @@ UNITS = {
     **{path: Path(path).stem for path in TEMPLATES if Path(path).stem in SECTIONS},
 }
 # Keys that systemd adds up; of any other the last one would win.
-REPEATABLE = {"After", "Environment", "SystemCallFilter", "Wants", "Requires", "ListenStream", "LoadCredential", "ExecStop"}
+REPEATABLE = {
+    "After",
+    "Environment",
+    "SystemCallFilter",
+    "Wants",
+    "Requires",
+    "ListenStream",
+    "LoadCredential",
+    "ExecStop",
+}
 
 
 @cache

@@ -1,12 +1,17 @@
 """The lab with the whole stack up, as `bin/lab up` leaves it."""
 
 import json
+import re
 import subprocess
+import threading
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from itertools import takewhile
 
 import pytest
+import yaml
 
 from lab import operations
 from lab.bench import HEADER, publish_change, remove_branch
@@ -44,6 +49,47 @@ def site() -> Iterator[Visitor]:
     yield visitor
     assert visitor.get("/").status == 200
     assert visitor.get("/api/v1/listings").status == 200
+
+
+@dataclass
+class Visits:
+    """Visits of the app through the proxy, and the ones among them that were not answered with 200."""
+
+    asked: int = 0
+    disturbed: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def visits(site: Visitor) -> Iterator[Visits]:
+    """Asks the site every 0.2 s while the test runs, and counts."""
+    found, over = Visits(), threading.Event()
+
+    def ask() -> None:
+        while not over.wait(0.2):
+            found.asked += 1
+            try:
+                answer = site.get("/api/v1/listings")
+            except (OSError, HTTPException) as error:
+                found.disturbed.append(f"{type(error).__name__}: {error}")
+                continue
+            if answer.status != 200:
+                found.disturbed.append(f"{answer.status} {answer.body[:80].decode(errors='replace')}")
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield found
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.fixture
+def undisturbed(visits: Visits) -> Iterator[Visits]:
+    """Visits that are all answered with 200: before, while and after the test does what it does."""
+    yield visits
+    assert visits.asked > 0
+    assert visits.disturbed == []
 
 
 @pytest.fixture
@@ -102,6 +148,32 @@ def rollback(play: Callable[..., Played]) -> Callable[..., Played]:
     return lambda *options: play("playbooks/rollback.yml", *options)
 
 
+REFUSALS: dict[str, dict[str, object]] = {}
+
+
+def note_refusal(name: str, played: Played, seconds: float, visits: Visits) -> None:
+    """Keep how a release was refused, in .cache/test/refusals.json and for the table at the end."""
+    REFUSALS[name] = {
+        # The last one says how things stand.
+        "message": messages(played)[-2].splitlines()[0],
+        "seconds": round(seconds, 1),
+        "visits": visits.asked,
+        "disturbed": len(visits.disturbed),
+    }
+    file = REPOSITORY / ".cache/test/refusals.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(REFUSALS, indent=1) + "\n")
+
+
+def messages(played: Played) -> list[str]:
+    """What the tasks that failed said, in order."""
+    found = []
+    for part in re.split(r"^fatal: .*=> ?$", played.stdout, flags=re.MULTILINE)[1:]:
+        result = "\n".join(takewhile(lambda line: not line or line.startswith("    "), part.splitlines()[1:]))
+        found.append(str(yaml.safe_load(result)["msg"]))
+    return found
+
+
 LOADS: dict[str, Result] = {}
 
 
@@ -115,7 +187,13 @@ def quote(name: str, result: Result) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what came of each load."""
+    """Print what came of each load, and how each bad release was refused."""
+    if REFUSALS:
+        terminalreporter.section("releases that are refused")
+    for name, refusal in REFUSALS.items():
+        terminalreporter.write_line(
+            f"{name} ({refusal['seconds']} s, {refusal['disturbed']} of {refusal['visits']} visits disturbed): {refusal['message']}"
+        )
     if LOADS:
         terminalreporter.section("requests while things change")
     for name, result in LOADS.items():

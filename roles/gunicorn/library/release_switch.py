@@ -140,7 +140,8 @@ class Switch:
                 self._settle()
         except ReleaseError as error:
             if self.serving != self.release.id:
-                self.release.stop()
+                # Nobody waits for its answers.
+                self.release.stop(at_once=True)
             raise self._refused(error, "It got no traffic") from None
         before = self.previous.resolve().name if self.previous.is_symlink() else ""
         try:
@@ -176,7 +177,7 @@ class Switch:
             left = deadline - time.monotonic()
             state = self.release.state()
             if state.restarts >= _RESTARTS or state.active == "failed":
-                raise ReleaseError("the release ended each time that it was started")
+                raise ReleaseError(f"the release ended each time that it was started{state.ended}")
             if left <= 0:
                 limit = self.options["health_timeout"]
                 raise ReleaseError(f"expected {self.health.expected} within {limit} seconds, found {found}")
@@ -206,7 +207,7 @@ class Switch:
                 self._compare(seen, usual)
             state = self.release.state()
             if state.active != "active" or state.process != process:
-                raise ReleaseError(f"the release ended while it {when}")
+                raise ReleaseError(f"the release ended while it {when}{state.ended}")
             if dead := self.release.dead_workers():
                 raise ReleaseError(f"a worker of the release died while it {when}: {dead[-1].strip()}")
             found = self.health.ask(str(self.folder / "run/gunicorn.sock"), _PROBE)
@@ -247,7 +248,7 @@ class Switch:
             state = self.release.state(unit)
             if state.active != "active" or state.restarts:
                 raise ReleaseError(
-                    f"{unit} does not stay up ({state.result}). Its last words:\n{self.release.last_words(unit)}"
+                    f"{unit} does not stay up{state.ended}. Its last words:\n{self.release.last_words(unit)}"
                 )
 
     def _go_back(self, old: str, before: str) -> None:

@@ -20,6 +20,18 @@ _WORKER_DIED = re.compile(
     r"Worker \(pid:\d+\) (?:was sent SIG(?!TERM|QUIT|INT)\w+|exited with code|was killed)|WORKER TIMEOUT"
 )
 
+# What stands between the app's own words: gunicorn's good news, how its own code got there, and how it then ends itself.
+_NEWS = re.compile(r"\[\d{4}-\d\d-\d\d [^]]*\] \[\d+\] \[INFO\]")
+_OWN_FRAME = re.compile(
+    r'  File "(?:<frozen importlib|[^"]*/site-packages/gunicorn/|[^"]*/bin/gunicorn"|[^"]*/importlib/)'
+)
+_OWN_END = re.compile(r"gunicorn\.errors\.HaltServer|During handling of the above exception")
+_TRACEBACK = "Traceback (most recent call last):"
+# All that is left of the way in which gunicorn ends itself.
+_OWN_WAY = [_TRACEBACK, "StopIteration"]
+# Lines that differ in these alone say the same: numbers of processes, times, ids of requests.
+_VARYING = re.compile(r"[0-9a-f]{8,}|\d+")
+
 
 class ReleaseError(Exception):
     """A release that can't serve; the text says what was expected and what was found."""
@@ -41,6 +53,31 @@ def listed(*patterns: str) -> list[str]:
     return [line.split()[0] for line in lines.splitlines()]
 
 
+def essence(lines: Iterable[str]) -> list[str]:
+    """What an app said, each thing once, in the order in which it was said first; without gunicorn's part in it."""
+    told: dict[str, list[str]] = {}
+    for block in _blocks(lines):
+        if not (_NEWS.match(block[0]) or _OWN_END.match(block[-1]) or block == _OWN_WAY):
+            told.setdefault(_VARYING.sub("#", "\n".join(block)), block)
+    return [line for block in told.values() for line in block]
+
+
+def _blocks(lines: Iterable[str]) -> list[list[str]]:
+    """The lines, those of a traceback together and without gunicorn's frames."""
+    blocks: list[list[str]] = []
+    within = own = False
+    for line in lines:
+        if line.startswith("  File ") or not line.startswith("    "):
+            own = bool(_OWN_FRAME.match(line))
+        if not within or line == _TRACEBACK:
+            blocks.append([])
+        if not own:
+            blocks[-1].append(line)
+        # Its first line that is not indented ends a traceback.
+        within = line == _TRACEBACK or (within and line.startswith("  "))
+    return [block for block in blocks if block]
+
+
 @dataclass(frozen=True)
 class State:
     """What systemd says of a service; `process` is 0 when none runs."""
@@ -49,6 +86,11 @@ class State:
     result: str
     process: int
     restarts: int
+
+    @property
+    def ended(self) -> str:
+        """How it ended, in brackets; empty while systemd does not say."""
+        return f" ({self.result})" if self.result != "success" else ""
 
 
 class Release:
@@ -100,12 +142,15 @@ class Release:
         while self.waiting(path) and time.monotonic() < deadline:
             time.sleep(0.1)
 
-    def stop(self) -> None:
-        """Stop the web service, after it answered what it has accepted, and forget it at boot."""
-        # Both at once: what its socket gets must not start a service that is to stop.
-        systemctl("stop", self.service, self.socket)
-        systemctl("disable", self.service, self.socket)
-        for unit in (self.service, self.socket):
+    def stop(self, at_once: bool = False) -> None:
+        """Stop the web service after what its socket accepted is served, or at once, and forget it at boot."""
+        # Both in one step: a socket that stays for a moment starts the service again for whoever waits there.
+        both = (self.service, self.socket)
+        systemctl("disable", "--now", *(["--no-block"] if at_once else []), *both)
+        if at_once:
+            systemctl("kill", "--signal=SIGKILL", self.service)
+            systemctl("stop", *both)
+        for unit in both:
             if self.state(unit).active == "failed":
                 systemctl("reset-failed", unit)
 
@@ -116,14 +161,15 @@ class Release:
             "--no-pager",
             "--output=cat",
             f"--since=@{int(self.began)}",
-            f"--unit={unit or self.service}",
+            # Not what systemd says of it.
+            f"_SYSTEMD_UNIT={unit or self.service}",
         ]
         text = subprocess.run(command, capture_output=True, text=True, timeout=_COMMAND_TIMEOUT, check=True).stdout
-        return [line for line in text.splitlines() if line.strip()]
+        return [line for line in text.splitlines() if line.strip() and not line.startswith("-- ")]
 
     def last_words(self, unit: str | None = None) -> str:
-        """The end of `words`, as it stands in a message."""
-        found = [line for line in self.words(unit) if not line.startswith("-- ")][-_LAST_LINES:]
+        """The end of what it said, as it stands in a message."""
+        found = essence(self.words(unit))[-_LAST_LINES:]
         return "\n".join(f"  {line}" for line in found) or "  (it wrote nothing)"
 
     def dead_workers(self) -> list[str]:

@@ -32,11 +32,13 @@ _raw: {description: One dict., type: list, elements: dict}
 
 def processes() -> dict[int, tuple[int, str]]:
     """Return the parent and the command line of each process of this machine, by number."""
-    lines = subprocess.run(["ps", "-axo", "pid=,ppid=,command="], capture_output=True, text=True, check=True).stdout
+    # Twice wide: without a terminal, or on a narrow one, ps cuts the command lines.
+    command = ["ps", "-axww", "-o", "pid=,ppid=,command="]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found = {}
     for line in lines.splitlines():
-        number, parent, command = (*line.split(None, 2), "")[:3]
-        found[int(number)] = (int(parent), command)
+        number, parent, text = (*line.split(None, 2), "")[:3]
+        found[int(number)] = (int(parent), text)
     return found
 
 

@@ -1,0 +1,62 @@
+"""Repositories of small apps in the lab's git server."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from lab.layout import GATEWAY, STATE
+
+
+def address(name: str) -> str:
+    """Where a host fetches a repository from."""
+    return f"git://{GATEWAY}/{name}.git"
+
+
+def publish(name: str, branch: str, files: Mapping[str, str], onto: str = "", message: str = "Change the app") -> str:
+    """Put a commit on a branch of a repository; the commit.
+
+    It has the files (contents by path) of `onto`, a branch or a commit, and those of `files`; without `onto` those alone.
+    The repository is made where there is none.
+    """
+    bare = STATE / f"git/{name}.git"
+    if not bare.exists():
+        subprocess.run(["git", "init", "--quiet", "--bare", f"--initial-branch={branch}", bare], check=True, timeout=60)
+    with TemporaryDirectory() as folder:
+        index = str(Path(folder) / "index")
+        if onto:
+            _git(bare, index, "read-tree", onto)
+        for path, content in files.items():
+            blob = _git(bare, index, "hash-object", "-w", "--stdin", text=content)
+            _git(bare, index, "update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
+        tree = _git(bare, index, "write-tree")
+        parents = ["-p", onto] if onto else []
+        commit = _git(bare, index, "commit-tree", *parents, "-m", message, tree)
+        _git(bare, index, "update-ref", f"refs/heads/{branch}", commit)
+    return commit
+
+
+def remove_branch(name: str, branch: str) -> None:
+    """Take a branch of a repository away. Safe to repeat."""
+    _git(STATE / f"git/{name}.git", os.devnull, "update-ref", "-d", f"refs/heads/{branch}")
+
+
+def remove(name: str) -> None:
+    """Take a repository away."""
+    shutil.rmtree(STATE / f"git/{name}.git")
+
+
+def _git(bare: Path, index: str, *words: str, text: str | None = None) -> str:
+    author = ["-c", "user.name=Outport lab", "-c", "user.email=lab@lab.test"]
+    return subprocess.run(
+        ["git", *author, *words],
+        cwd=bare,
+        env={**os.environ, "GIT_INDEX_FILE": index},
+        input=text,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout.strip()

@@ -1,0 +1,354 @@
+"""Apps of other shapes, by settings alone, in place of the example app, and the example app again in the end."""
+
+import base64
+import hashlib
+import json
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import apps
+import boto3
+import pytest
+from conftest import Played, Visits, messages
+
+from lab import operations
+from lab.layout import AWS_ENDPOINT
+from lab.visitor import Visitor
+
+# Each answers what the fixture `site` asks for, so that visits go on while one app takes the place of another.
+BARE = {
+    "requirements.txt": "flask\n",
+    "app.py": """\
+from flask import Flask
+
+application = Flask(__name__)
+
+
+@application.get("/")
+@application.get("/api/v1/listings")
+def home():
+    return "a bare app"
+""",
+}
+
+PARCEL = {
+    "pyproject.toml": """\
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "parcel"
+version = "1.0"
+dependencies = ["boto3", "cryptography", "flask", "PyMySQL"]
+
+[project.scripts]
+parcel-clock = "parcel.work:clock"
+""",
+    "src/parcel/__init__.py": """\
+import hashlib
+import os
+
+from flask import Flask
+
+VERSION = 1
+
+
+def secret():
+    return hashlib.sha256(os.environ["API_TOKEN"].encode()).hexdigest()
+
+
+def create_app():
+    app = Flask(__name__, static_folder=None)
+
+    @app.get("/")
+    @app.get("/healthz")
+    @app.get("/api/v1/listings")
+    def told():
+        return {"version": VERSION, "motto": os.environ["MOTTO"], "secret": secret()}
+
+    return app
+""",
+    "src/parcel/work.py": """\
+import sys
+import time
+
+from parcel import VERSION, secret
+
+
+def work(what):
+    while True:
+        print(what, VERSION, secret(), flush=True)
+        time.sleep(1)
+
+
+def clock():
+    work("clock")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["digest"]:
+        print("digest", VERSION, secret())
+    else:
+        work("worker")
+""",
+    "src/parcel/schema.py": """\
+import base64
+import json
+import os
+import sys
+from pathlib import Path
+
+import boto3
+import pymysql
+
+REVISION = 1
+
+
+def connect():
+    ciphertext = base64.b64decode(Path(os.environ["DATABASE_CREDENTIALS_FILE"]).read_text())
+    context = json.loads(os.environ["DATABASE_CREDENTIALS_CONTEXT"])
+    answer = boto3.client("kms").decrypt(CiphertextBlob=ciphertext, EncryptionContext=context)
+    found = json.loads(answer["Plaintext"])
+    return pymysql.connect(
+        host=found["host"], port=int(found["port"]), user=found["username"], password=found["password"],
+        database=found["dbname"], autocommit=True, ssl={"ca": os.environ["DATABASE_CA_FILE"]},
+    )
+
+
+with connect() as connection, connection.cursor() as cursor:
+    if sys.argv[1] == "upgrade":
+        cursor.execute("CREATE TABLE IF NOT EXISTS parcel_schema (revision INT PRIMARY KEY)")
+        cursor.execute("REPLACE INTO parcel_schema VALUES (%s)", (REVISION,))
+    elif sys.argv[1] == "drop":
+        cursor.execute("DROP TABLE IF EXISTS parcel_schema")
+    else:
+        cursor.execute("SELECT MAX(revision) FROM parcel_schema")
+        print("The revision is")
+        print(cursor.fetchone()[0], "(head)")
+""",
+    "src/parcel/static/parcel.3f2a9c1b.css": "body { color: black }\n",
+    "src/parcel/static/parcel.css": "body { color: white }\n",
+}
+MOTTO = 'say "5 $HOME" \\ `date` \' #1 %h'
+QUICK = ("-e", "gunicorn_watch_seconds=3")
+
+Given = tuple[str, ...]
+
+
+def version(number: int, revision: int) -> dict[str, str]:
+    """The parcel app of a version that knows a revision of the schema."""
+    package, schema = "src/parcel/__init__.py", "src/parcel/schema.py"
+    return PARCEL | {
+        package: PARCEL[package].replace("VERSION = 1", f"VERSION = {number}"),
+        schema: PARCEL[schema].replace("REVISION = 1", f"REVISION = {revision}"),
+    }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def the_example_app_again(play: Callable[..., Played]) -> Iterator[None]:
+    """What the lab's own settings say serves in the end, and nothing of another app runs."""
+    yield
+    played = play("site.yml", *QUICK)
+    assert played.returncode == 0, played.stdout[-3000:]
+    assert running() == {f"listings@{live()}.service"}
+    assert timers() == ""
+    for name in ("bare", "parcel"):
+        apps.remove(name)
+
+
+def settings(folder: Path, **changed: Any) -> Given:
+    """Options that give a run these settings in place of the lab's, by a file of JSON."""
+    file = folder / "settings.json"
+    file.write_text(json.dumps({"app_ref": "main", "app_subdir": "", "app_client_dir": "", **changed}))
+    return ("-e", f"@{file}", *QUICK)
+
+
+def test_a_file_with_requirements_is_an_app(play: Callable[..., Played], undisturbed: Visits, tmp_path: Path) -> None:
+    """No lock, no hashes, no gunicorn, no health path, no set-up."""
+    apps.publish("bare", "main", BARE)
+    given = settings(
+        tmp_path,
+        app_repository=apps.address("bare"),
+        app_entry="app:application",
+        app_setup_commands=[],
+        app_health_path="/",
+    )
+    played = play("site.yml", *given)
+    assert played.returncode == 0, played.stdout[-3000:]
+    assert operations.visitor().get("/").body == b"a bare app"
+    assert running() == {f"listings@{live()}.service"}
+
+
+@pytest.fixture(scope="module")
+def token() -> str:
+    """A secret of the app."""
+    return f"token-{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="module")
+def parcel(token: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Given]:
+    """Options that deploy the package, with all that settings offer; what it made in the database is gone afterwards."""
+    apps.publish("parcel", "main", version(1, 1), message="Version 1")
+    yield settings(
+        tmp_path_factory.mktemp("parcel"),
+        app_repository=apps.address("parcel"),
+        app_entry="parcel:create_app()",
+        app_setup_commands=["python -m parcel.schema upgrade"],
+        app_schema_command="python -m parcel.schema current",
+        app_health_path="/healthz",
+        app_health_body='"version"',
+        app_environment={"MOTTO": MOTTO},
+        app_secrets={"API_TOKEN": encrypted(token)},
+        app_static={"/static/": "src/parcel/static"},
+        app_processes={"worker": "python -m parcel.work"},
+        app_single_processes={"clock": "parcel-clock"},
+        app_timers={"digest": {"command": "python -m parcel.work digest", "calendar": "hourly"}},
+    )
+    root = "/srv/listings/live"
+    on_host(
+        f"sudo systemd-run --quiet --pipe --wait --uid=listings --property=EnvironmentFile={root}/environment"
+        f" {root}/venv/bin/python -m parcel.schema drop"
+    )
+
+
+def test_a_package_with_all_that_settings_offer(
+    play: Callable[..., Played], undisturbed: Visits, parcel: Given, token: str
+) -> None:
+    played = play("site.yml", *parcel)
+    assert played.returncode == 0, played.stdout[-3000:]
+    visitor = operations.visitor()
+    assert visitor.get("/").json() == {"version": 1, "motto": MOTTO, "secret": digest(token)}
+    assert running() == units_of(live())
+    for name in ("worker", "clock"):
+        assert f"{name} 1 {digest(token)}" in words_of(f"listings-{name}@{live()}.service")
+    assert "listings-digest.timer" in timers()
+    on_host("sudo systemctl start listings-digest.service")
+    assert f"digest 1 {digest(token)}" in words_of("listings-digest.service")
+    assert on_host("cat /srv/listings/live/schema") == "1"
+    hashed, plain = visitor.get("/static/parcel.3f2a9c1b.css"), visitor.get("/static/parcel.css")
+    assert hashed.body == b"body { color: black }\n"
+    assert hashed.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert plain.headers["cache-control"] == "no-cache"
+    assert plain.headers["content-type"] == "text/css"
+    played = play("site.yml", *parcel)
+    assert [line for line in played.stdout.splitlines() if line.startswith("changed:")] == []
+
+
+def test_a_secret_is_in_no_file_and_in_no_environment(site: Visitor, parcel: Given, token: str) -> None:
+    """What a process got when it started is in /proc; a file of the host would stay."""
+    script = f"""
+import glob, os
+secret = {token.encode()!r}
+places = glob.glob("/proc/[0-9]*/environ") + glob.glob("/proc/[0-9]*/cmdline")
+for top in ("/srv", "/etc", "/opt", "/run", "/tmp", "/var"):
+    for folder, _, names in os.walk(top):
+        places += [os.path.join(folder, name) for name in names]
+read = 0
+for place in places:
+    if not place.startswith("/proc/") and (os.path.islink(place) or not os.path.isfile(place)):
+        continue
+    try:
+        with open(place, "rb") as file:
+            content = file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        # A process that ended, or a file that was removed meanwhile.
+        continue
+    read += 1
+    if secret in content:
+        print("found in", place)
+print(read > 1000)
+"""
+    assert on_host("sudo python3 -", script) == "True"
+
+
+def test_a_rollback_takes_the_other_processes_along(
+    play: Callable[..., Played], undisturbed: Visits, parcel: Given
+) -> None:
+    first = live()
+    apps.publish("parcel", "main", version(2, 1), onto="main", message="Version 2")
+    for playbook, number in (("deploy", 2), ("rollback", 1)):
+        played = play(f"playbooks/{playbook}.yml", *parcel)
+        assert played.returncode == 0, played.stdout[-3000:]
+        assert operations.visitor().get("/").json()["version"] == number
+        # Of the release that is live, and of no other.
+        assert running() == units_of(live())
+        assert f"worker {number} " in words_of(f"listings-worker@{live()}.service")
+    assert live() == first
+
+
+def test_a_schema_that_moved_refuses_a_rollback(
+    play: Callable[..., Played], undisturbed: Visits, parcel: Given
+) -> None:
+    first = live()
+    apps.publish("parcel", "main", version(3, 2), onto="main", message="Version 3")
+    played = play("playbooks/deploy.yml", *parcel)
+    assert played.returncode == 0, played.stdout[-3000:]
+    third = live()
+    played = play("playbooks/rollback.yml", *parcel)
+    assert played.returncode != 0
+    said = messages(played)[0]
+    assert f"Release {first} knows the schema '1'; the database is at '2'. Nothing was changed." in said
+    assert "-e schema_moved=accept" in said
+    assert "playbooks/deploy.yml" in said
+    assert live() == third
+    assert running() == units_of(third)
+    played = play("playbooks/rollback.yml", *parcel, "-e", "schema_moved=accept")
+    assert played.returncode == 0, played.stdout[-3000:]
+    assert live() == first
+    assert running() == units_of(first)
+
+
+def encrypted(text: str) -> str:
+    """KMS ciphertext of a secret, for the settings."""
+    own = operations.environment()
+    kms = boto3.client(
+        "kms",
+        endpoint_url=AWS_ENDPOINT,
+        region_name=own["AWS_DEFAULT_REGION"],
+        aws_access_key_id=own["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=own["AWS_SECRET_ACCESS_KEY"],
+    )
+    context = {"Application": "listings", "Environment": "lab"}
+    answer = kms.encrypt(KeyId="alias/listings-lab", Plaintext=text.encode(), EncryptionContext=context)
+    return base64.b64encode(answer["CiphertextBlob"]).decode()
+
+
+def digest(text: str) -> str:
+    """What the app shows of its secret."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def live() -> str:
+    """The release that serves."""
+    return on_host("basename $(readlink /srv/listings/live)")
+
+
+def units_of(release: str) -> set[str]:
+    """The services of the parcel app in a release."""
+    return {f"listings{process}@{release}.service" for process in ("", "-worker", "-clock")}
+
+
+def running() -> set[str]:
+    """The app's services that are loaded."""
+    lines = on_host("systemctl list-units --plain --no-legend 'listings@*.service' 'listings-*@*.service'").splitlines()
+    return {line.split()[0] for line in lines}
+
+
+def timers() -> str:
+    """The app's timers."""
+    return on_host("systemctl list-units --plain --no-legend 'listings-*.timer'")
+
+
+def words_of(unit: str) -> str:
+    """What a service wrote."""
+    return on_host(f"sudo journalctl --no-pager --output=cat --unit={unit}")
+
+
+def on_host(command: str, script: str = "") -> str:
+    """The output of a command on the first host, with `script` as its input."""
+    whole = [*operations.ssh_command(operations.find_host("web-1")), command]
+    return subprocess.run(whole, input=script, capture_output=True, text=True, timeout=60, check=True).stdout.strip()

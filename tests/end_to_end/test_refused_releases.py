@@ -1,0 +1,319 @@
+"""A release that is no good is refused with its cause, and what served before serves all the time (see `undisturbed`)."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import apps
+import pytest
+from conftest import Change, Played, Visits, messages, note_refusal, shown
+
+from lab import operations
+from lab.layout import REPOSITORY
+
+Deploy = Callable[..., Played]
+
+RUN = """\
+import os, signal, sys, threading, time
+from flask import Flask, redirect, request
+from myflaskapp import create_app
+"""
+GOOD = "app = create_app()\n"
+# It answers nobody who waits for long, and is asked for its health for a short time only.
+IMPATIENT = ("-e", "gunicorn_health_timeout=8")
+QUICK = ("-e", "gunicorn_watch_seconds=3")
+NO_SET_UP = ("-e", '{"app_setup_commands": []}')
+MIGRATION = """\
+revision = "9999"
+down_revision = "0001"
+
+def upgrade():
+    raise RuntimeError("the table of prices is in use")
+"""
+
+
+def after(seconds: int, then: str) -> str:
+    """An entry whose workers do something a while after they came up."""
+    return (
+        f"{RUN}{GOOD}def doom():\n    time.sleep({seconds})\n{then}threading.Thread(target=doom, daemon=True).start()\n"
+    )
+
+
+def before_requests(then: str) -> str:
+    """An entry that answers some requests by itself."""
+    return f"{RUN}{GOOD}@app.before_request\ndef answer():\n{then}"
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A release that is no good: the files that differ from the good one, options of the run, and what the message has to say."""
+
+    name: str
+    says: tuple[str, ...]
+    files: tuple[tuple[str, str], ...] = ()
+    options: tuple[str, ...] = NO_SET_UP
+    built: bool = True
+    served: bool = False
+
+
+def bad_entry(name: str, entry: str, *says: str, options: tuple[str, ...] = (), served: bool = False) -> Bad:
+    """A release whose run.py is no good."""
+    return Bad(name, says, (("app/run.py", entry),), (*NO_SET_UP, *options), served=served)
+
+
+BAD = [
+    Bad(
+        "does not build",
+        ("was not built", "not in the package index", "outport-no-such-package"),
+        (("app/requirements.txt", "outport-no-such-package==1.0\n"),),
+        built=False,
+    ),
+    Bad(
+        "repository away",
+        ("was not fetched from git://10.213.0.1/gone.git", "Mend app_ref"),
+        (),
+        ("-e", "app_repository=git://10.213.0.1/gone.git"),
+        built=False,
+    ),
+    Bad(
+        "too little room",
+        ("MB free", "a build needs 100000000 MB", "larger disk"),
+        (),
+        ("-e", "python_app_minimum_free_mb=100000000"),
+        built=False,
+    ),
+    bad_entry(
+        "does not start",
+        f'{RUN}raise RuntimeError("no shelf for the books")\n',
+        "the release ended each time that it was started",
+        "no shelf for the books",
+    ),
+    Bad("wrong entry", ("attribute 'nothing' in 'run'",), (), (*NO_SET_UP, "-e", "app_entry=run:nothing")),
+    bad_entry(
+        "dies after 5 s",
+        after(5, '    print("out of paper", flush=True)\n    os.kill(os.getppid(), signal.SIGKILL)\n'),
+        "the release ended while it served",
+        "out of paper",
+        "was taken back",
+        served=True,
+    ),
+    bad_entry(
+        "not healthy",
+        before_requests(
+            '    if request.path == "/healthz":\n        print("no ink", flush=True)\n        return "no ink left", 500\n'
+        ),
+        "expected 200 from /healthz within 8 seconds, found 500",
+        "no ink left",
+        "It got no traffic",
+        options=IMPATIENT,
+    ),
+    bad_entry(
+        "redirects",
+        before_requests('    print("go away", flush=True)\n    return redirect("https://elsewhere.lab.test/")\n'),
+        "found 302, a redirect to https://elsewhere.lab.test/",
+        "Choose a health path that answers by itself",
+        "go away",
+        options=IMPATIENT,
+    ),
+    bad_entry(
+        "answers after 60 s",
+        f'{RUN}print("reading a long book", flush=True)\ntime.sleep(60)\n{GOOD}',
+        "expected 200 from /healthz within 8 seconds, found no answer",
+        "reading a long book",
+        options=IMPATIENT,
+    ),
+    bad_entry(
+        "leaks",
+        after(
+            5,
+            '    print("more and more", flush=True)\n    hoard = bytearray(50_000_000)\n'
+            "    os.kill(os.getpid(), signal.SIGKILL)\n",
+        ),
+        "a worker of the release died while it served",
+        "SIGKILL",
+        "more and more",
+        served=True,
+    ),
+    Bad(
+        "migration fails",
+        ("The command 'flask --app run db upgrade' failed (code 1)", "the table of prices is in use"),
+        (("app/migrations/versions/9999_prices.py", MIGRATION),),
+        ("-e", '{"app_setup_commands": ["flask --app run db upgrade"]}'),
+    ),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def the_settings_own_release(deploy: Deploy) -> Iterator[None]:
+    """What the settings say serves before and after the tests of this file."""
+    for step in ("before", "after"):
+        played = deploy("lab", *QUICK)
+        assert played.returncode == 0, played.stdout[-2000:]
+        if step == "before":
+            yield
+
+
+@pytest.fixture
+def branch() -> Iterator[str]:
+    """A branch of the app's repository to put commits on."""
+    name = "refused"
+    apps.publish("app", name, {}, "lab", "Change nothing")
+    yield name
+    apps.remove_branch("app", name)
+
+
+def refuse(name: str, deploy: Deploy, ref: str, options: tuple[str, ...], visits: Visits, built: bool) -> str:
+    """Deploy what is no good; the messages, when nothing of it stays and what served before still serves."""
+    serving, folders, began = on_host("readlink /srv/listings/live"), releases(), time.monotonic()
+    played = deploy(ref, *options)
+    assert played.returncode != 0, played.stdout[-3000:]
+    note_refusal(name, played, time.monotonic() - began, visits)
+    assert on_host("readlink /srv/listings/live") == serving
+    assert units() == {f"listings@{serving.rpartition('/')[2]}.service"}
+    assert on_host("test -e /srv/listings/deploy.lock || echo free") == "free"
+    if not built:
+        # Older ones may be gone, for room.
+        assert releases() <= folders
+    return "\n".join(messages(played))
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name.replace(" ", "-"))
+def test_a_bad_release_is_refused(deploy: Deploy, visits: Visits, branch: str, bad: Bad) -> None:
+    """One that dies while it serves takes the visits with it that it is about to answer: no more than those of 3 seconds.
+
+    `leaks` gets the signal that the kernel sends to a worker that takes too much: a lab host can't limit memory.
+    """
+    apps.publish("app", branch, dict(bad.files), "lab", f"Be no good: {bad.name}")
+    said = refuse(bad.name, deploy, branch, bad.options, visits, bad.built)
+    assert [words for words in bad.says if words not in said] == [], said
+    assert len(visits.disturbed) <= (15 if bad.served else 0), visits.disturbed
+
+
+def test_errors_that_visitors_get_take_a_release_back(deploy: Deploy, visits: Visits, branch: str) -> None:
+    """Healthy, but no good for visitors: some of them get an error before it is taken back, fewer than in 5 seconds."""
+    entry = before_requests(
+        '    if request.path.startswith("/api/"):\n        print("no stamps", flush=True)\n        return "", 500\n'
+    )
+    apps.publish("app", branch, {"app/run.py": entry}, "lab", "Be no good for visitors")
+    said = refuse("errors for visitors", deploy, branch, NO_SET_UP, visits, True)
+    assert re.search(r"\d+ of \d+ answers to visitors were errors \(\d+ %\); before it were \d+ %", said)
+    assert "was taken back" in said
+    assert "no stamps" in said
+    assert 3 <= len(visits.disturbed) <= 25
+    # All of them while it was live: the last ones are answered well again.
+    disturbed = len(visits.disturbed)
+    time.sleep(2)
+    assert len(visits.disturbed) == disturbed
+
+
+def test_a_full_disk_is_named(deploy: Deploy, undisturbed: Visits, branch: str) -> None:
+    """A real one: the build's own folder is on a disk of 1 MB."""
+    apps.publish("app", branch, {"app/requirements.txt": "flask\ngunicorn\n"}, "lab", "Need other packages")
+    with mounted("/var/cache/outport-build", "size=1m"):
+        said = refuse("disk full", deploy, branch, NO_SET_UP, undisturbed, False)
+    assert "was not built. The disk is full: /var/cache/outport-build has 0 MB left." in said
+    assert "Make room on /var/cache/outport-build" in said
+
+
+def test_a_lock_of_another_run_is_respected(
+    deploy: Deploy, undisturbed: Visits, branch: str, request: pytest.FixtureRequest
+) -> None:
+    held = {"user": "jo", "machine": "desk-1", "process": 77, "purpose": "deploy of main", "since": time.time() - 300}
+    lock = "/srv/listings/deploy.lock"
+    on_host(f"sudo tee {lock} >/dev/null <<'END'\n{json.dumps(held)}\nEND")
+    request.addfinalizer(lambda: on_host(f"sudo rm -f {lock}"))
+    serving, began = on_host("readlink /srv/listings/live"), time.monotonic()
+    played = deploy(branch)
+    assert played.returncode != 0
+    note_refusal("lock of another run", played, time.monotonic() - began, undisturbed)
+    said = messages(played)[0]
+    assert "Another run is at work: deploy of main by jo@desk-1, since 5 min." in said
+    assert "run this again with -e break_lock=true" in said
+    # It is the other run's still.
+    assert json.loads(on_host(f"cat {lock}")) == held
+    assert on_host("readlink /srv/listings/live") == serving
+    played = deploy(branch, "-e", "break_lock=true", *QUICK)
+    assert played.returncode == 0, played.stdout[-2000:]
+    assert on_host(f"test -e {lock} || echo free") == "free"
+
+
+@pytest.mark.parametrize(
+    ("task", "seconds"),
+    [
+        ("python_app : Fetch the app at", 0.3),
+        ("python_app : Build release", 0.5),
+        ("release : Set up, once", 1),
+        ("gunicorn : Switch when it proves itself", 5),
+    ],
+    ids=["fetch", "build", "set-up", "switch"],
+)
+def test_a_run_that_is_killed_is_finished_by_the_next(
+    deploy: Deploy, undisturbed: Visits, change: Change, task: str, seconds: float
+) -> None:
+    """Killed while it does `task`, `seconds` after that began."""
+    kill_within(task, seconds, "-e", f"ref={change.ref}")
+    assert on_host("test -e /srv/listings/deploy.lock && echo held") == "held"
+    played = deploy(change.ref, *QUICK)
+    assert played.returncode == 0, played.stdout[-3000:]
+    assert shown("web-1") == change.mark
+    serving = on_host("basename $(readlink /srv/listings/live)")
+    assert units() == {f"listings@{serving}.service"}
+    assert on_host("test -e /srv/listings/deploy.lock || echo free") == "free"
+
+
+def kill_within(task: str, seconds: float, *options: str) -> None:
+    """Begin a deploy and kill all of it, some seconds into a task."""
+    command = [str(REPOSITORY / "bin/lab"), "play", "playbooks/deploy.yml", *options]
+    with subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        seen = ""
+        for line in process.stdout:
+            seen += line
+            if line.startswith(f"TASK [{task}"):
+                break
+        else:
+            pytest.fail(f"The run ended before '{task}':\n{seen[-2000:]}")
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextmanager
+def mounted(folder: str, size: str) -> Iterator[None]:
+    """A small file system over a folder of the host, with the folder's owner."""
+    owner = on_host(f"stat --format=uid=%u,gid=%g,mode=0%a {folder}")
+    on_host(f"sudo mount -t tmpfs -o {size},{owner} tmpfs {folder}")
+    try:
+        yield
+    finally:
+        on_host(f"sudo umount {folder}")
+
+
+def releases() -> set[str]:
+    """The releases that the host has."""
+    return set(on_host("ls /srv/listings/releases").split())
+
+
+def units() -> set[str]:
+    """The app's services that are loaded."""
+    lines = on_host("systemctl list-units --plain --no-legend 'listings@*.service' 'listings-*@*.service'").splitlines()
+    return {line.split()[0] for line in lines}
+
+
+def on_host(command: str) -> str:
+    """The output of a command on the first host."""
+    whole = [*operations.ssh_command(operations.find_host("web-1")), command]
+    return subprocess.run(whole, capture_output=True, text=True, timeout=60, check=True).stdout.strip()

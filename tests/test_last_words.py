@@ -1,0 +1,65 @@
+"""A message shows what the app said last, and not the noise around it."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def units() -> ModuleType:
+    """The module of the role."""
+    spec = importlib.util.spec_from_file_location("units", ROOT / "roles/gunicorn/module_utils/release_units.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    # Its dataclasses look their own module up.
+    sys.modules["units"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+WORKER = """\
+[2026-01-01 00:00:00 +0000] [{pid}] [INFO] Booting worker with pid: {pid}
+[2026-01-01 00:00:01 +0000] [{pid}] [ERROR] Exception in worker process
+Traceback (most recent call last):
+  File "/srv/shop/venvs/0a/lib/python3.11/site-packages/gunicorn/util.py", line 370, in import_app
+    mod = importlib.import_module(module)
+          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  File "<frozen importlib._bootstrap>", line 1204, in _gcd_import
+  File "/srv/shop/releases/0a/app/run.py", line 3, in <module>
+    shelf()
+RuntimeError: no shelf
+[2026-01-01 00:00:01 +0000] [{pid}] [INFO] Worker exiting (pid: {pid})
+"""
+MASTER = """\
+Traceback (most recent call last):
+  File "/srv/shop/venvs/0a/lib/python3.11/site-packages/gunicorn/arbiter.py", line 209, in run
+    handler()
+StopIteration
+During handling of the above exception, another exception occurred:
+Traceback (most recent call last):
+  File "/srv/shop/venvs/0a/bin/gunicorn", line 10, in <module>
+    sys.exit(run())
+gunicorn.errors.HaltServer: <HaltServer 'Worker failed to boot.' 3>
+"""
+
+
+def test_the_cause_is_told_once_without_gunicorns_own_frames(units: ModuleType) -> None:
+    lines = (WORKER.format(pid=11) + WORKER.format(pid=12) + MASTER).splitlines()
+    assert units.essence(lines) == [
+        "[2026-01-01 00:00:01 +0000] [11] [ERROR] Exception in worker process",
+        "Traceback (most recent call last):",
+        '  File "/srv/shop/releases/0a/app/run.py", line 3, in <module>',
+        "    shelf()",
+        "RuntimeError: no shelf",
+    ]
+
+
+def test_requests_that_differ_by_numbers_alone_are_told_once(units: ModuleType) -> None:
+    lines = [f'{{"ms": {number}, "id": "{number:032x}", "path": "/"}}' for number in range(100)]
+    assert units.essence([*lines[:50], "out of paper", *lines[50:]]) == [lines[0], "out of paper"]

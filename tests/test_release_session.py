@@ -1,0 +1,24 @@
+"""Who runs a playbook: the lock of the releases tells runs apart by it."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_a_narrow_terminal_hides_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a terminal, ps cuts the command lines as well: then a run did not know its own playbook, and kept the lock."""
+    spec = importlib.util.spec_from_file_location("session", ROOT / "roles/release/lookup_plugins/release_session.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setenv("COLUMNS", "40")
+    parent, command = module.processes()[os.getpid()]
+    assert parent == os.getppid()
+    # Of Linux; what ps shows as a blank may be any white space.
+    whole = Path("/proc/self/cmdline").read_bytes().decode().replace("\0", " ").split()
+    assert command.split() == whole
