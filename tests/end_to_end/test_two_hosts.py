@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from apps import publish, remove_branch
 from conftest import Change, Played, quote, shown, visitor_of
 
 from lab import operations
@@ -46,6 +47,43 @@ def test_no_request_fails_while_the_second_host_reboots() -> None:
         time.sleep(5)
     quote("reboot of one of two hosts", load.result)
     assert load.result.failed == 0, str(load.result)
+
+
+@pytest.mark.parametrize(("broken", "has_it"), [("web-1", []), ("web-2", ["web-1"])])
+def test_the_first_failure_stops_the_deploy(deploy: Play, broken: str, has_it: list[str]) -> None:
+    """The first host goes alone: when it fails, the other one is not touched; when the other one fails, it keeps its old release."""
+    last = f'import socket\nif socket.gethostname().endswith("{broken}"):\n    raise RuntimeError("not on this host")\n'
+    entry = on_host("web-1", "cat /srv/listings/live/app/run.py")
+    publish("app", "half", {"app/run.py": f"{entry}\n{last}"}, onto="lab")
+    before = {host: live(host) for host in HOSTS}
+    try:
+        played = deploy("half", "-e", "gunicorn_watch_seconds=2", "-e", "gunicorn_settle_seconds=1")
+    finally:
+        remove_branch("app", "half")
+    told = " ".join(played.stdout.split())
+    assert played.returncode != 0
+    assert "RuntimeError: not on this host" in told
+    assert [host for host in HOSTS if live(host) != before[host]] == has_it
+    assert all(serves(host) for host in HOSTS)
+    if has_it:
+        assert "already: listings-lab-web-1." in told
+        assert "rollback.yml" in told
+    else:
+        assert "not touched: listings-lab-web-2." in told
+    if has_it:
+        # As the message says: taken back everywhere.
+        assert deploy("lab").returncode == 0
+
+
+def on_host(host: str, command: str) -> str:
+    """The output of a command on a host."""
+    words = [*operations.ssh_command(operations.find_host(host)), command]
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+
+
+def live(host: str) -> str:
+    """The release that serves on a host."""
+    return on_host(host, "basename $(readlink /srv/listings/live)")
 
 
 def ask(host: str, command: str) -> str:
