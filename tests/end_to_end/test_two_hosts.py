@@ -50,9 +50,10 @@ def test_no_request_fails_while_the_second_host_reboots() -> None:
 
 
 @pytest.mark.parametrize(("broken", "has_it"), [("web-1", []), ("web-2", ["web-1"])])
-def test_the_first_failure_stops_the_deploy(deploy: Play, broken: str, has_it: list[str]) -> None:
+def test_the_first_failure_stops_the_deploy(deploy: Play, rollback: Play, broken: str, has_it: list[str]) -> None:
     """The first host goes alone: when it fails, the other one is not touched; when the other one fails, it keeps its old release."""
-    last = f'import socket\nif socket.gethostname().endswith("{broken}"):\n    raise RuntimeError("not on this host")\n'
+    name = on_host(broken, "hostname")
+    last = f'import socket\nif socket.gethostname() == "{name}":\n    raise RuntimeError("not on this host")\n'
     entry = on_host("web-1", "cat /srv/listings/live/app/run.py")
     publish("app", "half", {"app/run.py": f"{entry}\n{last}"}, onto="lab")
     before = {host: live(host) for host in HOSTS}
@@ -72,7 +73,8 @@ def test_the_first_failure_stops_the_deploy(deploy: Play, broken: str, has_it: l
         assert "not touched: listings-lab-web-2." in told
     if has_it:
         # As the message says: taken back everywhere.
-        assert deploy("lab").returncode == 0
+        assert rollback("-e", "gunicorn_watch_seconds=2").returncode == 0
+        assert {host: live(host) for host in HOSTS} == before
 
 
 def on_host(host: str, command: str) -> str:

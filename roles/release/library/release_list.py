@@ -17,6 +17,7 @@ description:
 options:
   root: {description: The app's folder., type: path, required: true}
   choose: {description: "A release's name or the beginning of it; previous for the one that served before; empty lists only.", type: str, default: ""}
+  live_too: {description: Whether the release may be the one that serves., type: bool, default: false}
 author: [Outport]
 """
 
@@ -75,7 +76,8 @@ def history(root: Path) -> list[dict[str, Any]]:
 
 def choose(module: AnsibleModule, root: Path, found: list[dict[str, Any]], wanted: str) -> str:
     """The one release that is meant; fails the module with the choices when there is none."""
-    able = [one for one in found if one["state"] in ("previous", "kept") and one["proved"]]
+    states = ("previous", "kept", "live") if module.params["live_too"] else ("previous", "kept")
+    able = [one for one in found if one["state"] in states and one["proved"]]
     choices = "".join(
         f"\n  {one['release']}  {one['built']}  {one['subject'][:60]}"
         + ("  (previous)" if one["state"] == "previous" else "")
@@ -102,7 +104,11 @@ def choose(module: AnsibleModule, root: Path, found: list[dict[str, Any]], wante
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
-        argument_spec={"root": {"type": "path", "required": True}, "choose": {"type": "str", "default": ""}},
+        argument_spec={
+            "root": {"type": "path", "required": True},
+            "choose": {"type": "str", "default": ""},
+            "live_too": {"type": "bool", "default": False},
+        },
         supports_check_mode=True,
     )
     root = Path(module.params["root"])
