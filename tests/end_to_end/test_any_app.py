@@ -134,7 +134,7 @@ with connect() as connection, connection.cursor() as cursor:
     "src/parcel/static/parcel.css": "body { color: white }\n",
 }
 MOTTO = 'say "5 $HOME" \\ `date` \' #1 %h'
-QUICK = ("-e", "gunicorn_watch_seconds=3")
+QUICK = ("-e", "gunicorn_watch_seconds=3", "-e", "gunicorn_settle_seconds=1")
 
 Given = tuple[str, ...]
 

@@ -209,7 +209,9 @@ class Switch:
             if state.active != "active" or state.process != process:
                 raise ReleaseError(f"the release ended while it {when}{state.ended}")
             if dead := self.release.dead_workers():
-                raise ReleaseError(f"a worker of the release died while it {when}: {dead[-1].strip()}")
+                raise ReleaseError(
+                    f"a worker of the release died while it {when}; gunicorn says '{dead[-1].rpartition('] ')[2].strip()}'"
+                )
             found = self.health.ask(str(self.folder / "run/gunicorn.sock"), _PROBE)
             # A host with much to do may be late for us; as long as visitors get their answers, that is no illness.
             late = bool(found and found.startswith("no answer within") and seen.app_requests > answered)

@@ -1,0 +1,50 @@
+"""What starts a release's processes: a program gets the secrets, and /proc does not."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TELL = """\
+import json, os, sys
+with open("/proc/self/environ", "rb") as file:
+    shown = b"API_TOKEN" in file.read()
+print(json.dumps([os.environ.get("API_TOKEN"), shown, sys.argv[1:]]))
+"""
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    """A release with a script, a module and a file that tell what they got, and a launcher whose secret is `hush`."""
+    programs, app = tmp_path / "release/venv/bin", tmp_path / "release/app"
+    programs.mkdir(parents=True)
+    app.mkdir()
+    (programs / "python").symlink_to(Path(sys.executable).resolve())
+    (programs / "tell").write_text(f"#!{programs}/python\n{TELL}")
+    (programs / "tell").chmod(0o755)
+    (app / "told.py").write_text(TELL)
+    (tmp_path / "release/secrets.json").write_text("{}")
+    shutil.copy(ROOT / "roles/release/files/launcher/launch", tmp_path / "launch")
+    (tmp_path / "decrypt").write_text("""print('{"API_TOKEN": "hush"}')\n""")
+    return tmp_path / "release"
+
+
+@pytest.mark.parametrize("command", ["tell", "python -m told", "python told.py"])
+def test_a_secret_is_not_to_be_seen_in_proc(release: Path, command: str) -> None:
+    commands = {"web": f"{command} --config 'a b'"}
+    (release / "processes.json").write_text(json.dumps({"processes": commands}))
+    told = subprocess.run(
+        [release / "venv/bin/python", release.parent / "launch", "web"],
+        cwd=release / "app",
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    assert json.loads(told) == ["hush", False, ["--config", "a b"]]
