@@ -7,7 +7,7 @@ from pathlib import Path
 from conftest import Played
 
 from lab import operations
-from lab.layout import CGROUP, STATE
+from lab.layout import CGROUP
 from lab.visitor import Visitor
 
 Play = Callable[..., Played]
