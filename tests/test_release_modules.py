@@ -55,6 +55,13 @@ def test_only_requests_that_began_after_the_switch_count(log: Path) -> None:
     assert (seen.error_share, seen.slowest) == (50, 1.5)
 
 
+def test_what_is_slow_at_first_only_is_not_slow() -> None:
+    seen = traffic.Traffic(seconds=[3.0] * 30 + [0.1] * 31)
+    assert (seen.late_median, seen.median) == (0.1, 0.1)
+    assert traffic.Traffic(seconds=[3.0] * 40 + [0.1] * 30).late_median == 0.1
+    assert traffic.Traffic(seconds=[0.1] * 30 + [3.0] * 40).late_median == 3.0
+
+
 def test_half_a_line_is_read_when_it_is_whole(log: Path) -> None:
     access, seen = traffic.AccessLog(str(log)), traffic.Traffic()
     whole = line(1100)

@@ -66,7 +66,7 @@ _RESTARTS = 2
 # Fewer requests tell nothing about a share or a median.
 _FEWEST_ERRORS = 3
 _FEWEST_REQUESTS = 20
-_SLOWER_BY = 0.5
+_SLOWER_BY = 1.0
 _BASELINE = 120
 _PROCESS_SETTLES = 3
 # An answer to a health check may take this long, seconds.
@@ -219,6 +219,8 @@ class Switch:
             answered = seen.app_requests
             if ill > 1:
                 raise ReleaseError(f"expected {self.health.expected} all the time while it {when}, found {found}")
+        if usual:
+            self._compare_speed(seen, usual)
 
     def _compare(self, seen: Traffic, usual: Traffic) -> None:
         if (
@@ -229,10 +231,12 @@ class Switch:
                 f"{seen.app_failed} of {seen.app_requests} answers to visitors were errors ({seen.error_share:.0f} %);"
                 f" before it were {usual.error_share:.0f} %"
             )
+
+    def _compare_speed(self, seen: Traffic, usual: Traffic) -> None:
         slow = max(usual.median * self.options["watch_max_slowdown"], usual.median + _SLOWER_BY)
-        if min(seen.app_requests, usual.app_requests) >= _FEWEST_REQUESTS and seen.median > slow:
+        if min(seen.app_requests, usual.app_requests) >= _FEWEST_REQUESTS and seen.late_median > slow:
             raise ReleaseError(
-                f"visitors waited {seen.median:.2f} s for the median answer; before it were {usual.median:.2f} s"
+                f"visitors waited {seen.late_median:.2f} s for the median answer; before it were {usual.median:.2f} s"
             )
 
     def _start_processes(self) -> None:

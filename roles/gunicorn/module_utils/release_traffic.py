@@ -44,6 +44,11 @@ class Traffic:
         """Median time of the app's answers, seconds; 0 without any."""
         return sorted(self.seconds)[len(self.seconds) // 2] if self.seconds else 0.0
 
+    @property
+    def late_median(self) -> float:
+        """The same for the second half of them: what has just begun is slow at first."""
+        return Traffic(seconds=self.seconds[len(self.seconds) // 2 :]).median
+
     def summary(self) -> dict[str, Any]:
         """The numbers for a result."""
         return {"requests": self.requests, "failed": self.failed, "slowest_ms": round(self.slowest * 1000)}
