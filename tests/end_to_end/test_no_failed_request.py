@@ -72,7 +72,7 @@ def test_no_request_fails_during_a_rollback(load: Loads, deploy: Play, rollback:
 def test_no_request_fails_during_a_deploy_that_is_refused(load: Loads, deploy: Play, change: Change) -> None:
     before = live()
     with load("refused deploy"):
-        played = deploy(change.ref, "-e", "app_health_path=/nothing-here")
+        played = deploy(change.ref, "-e", "app_health_path=/nothing-here", "-e", "gunicorn_health_timeout=15")
         assert played.returncode != 0
     assert live() == before
     assert shown("web-1") != change.mark
