@@ -4,11 +4,16 @@ import shutil
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import Popen
 
 from lab import cgroups
 from lab.commands import run
 from lab.images import host_image
 from lab.layout import BRIDGE, GATEWAY, HOSTS, LOGS, PRIVATE, USER
+
+# What systemd-nspawn ends with when the host inside asked for a reboot.
+_REBOOT = 133
+_started: dict[str, Popen[bytes]] = {}
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ def start(spec: HostSpec) -> None:
         "--resolv-conf=off",
         "--link-journal=no",
     ]
-    cgroups.spawn(
+    _started[spec.id] = cgroups.spawn(
         group(spec.id),
         ["systemd-nspawn", *options, "--console=pipe", f"--machine={spec.id}", "-D", root],
         LOGS / f"host-{spec.id}.log",
@@ -84,6 +89,11 @@ def host_keys(host_id: str) -> list[str]:
 def running(host_id: str) -> bool:
     """Whether the host has a process."""
     return cgroups.alive(group(host_id))
+
+
+def rebooting(host_id: str) -> bool:
+    """Whether a host that this process started ended in order to begin anew."""
+    return host_id in _started and _started[host_id].poll() == _REBOOT
 
 
 def reachable(address: str) -> bool:

@@ -42,12 +42,13 @@ class Reality:
             if instance.state == "pending":
                 if not hosts.running(instance.id):
                     _say(f"starting host {instance.id} at {instance.private_address}")
-                    hosts.start(
-                        hosts.HostSpec(instance.id, instance.suite, instance.private_address, instance.public_key)
-                    )
+                    hosts.start(_spec(instance))
                 elif hosts.reachable(instance.private_address):
                     _say(f"host {instance.id} is up")
                     cloud.now_running(instance.id)
+            elif not hosts.running(instance.id) and hosts.rebooting(instance.id):
+                _say(f"host {instance.id} reboots")
+                hosts.start(_spec(instance))
             elif not hosts.running(instance.id):
                 _say(f"host {instance.id} has stopped by itself")
                 cloud.now_stopped(instance.id)
@@ -153,6 +154,10 @@ class Reality:
             session = cloud.assume_role(instance.role_arn, instance.id, instance.region)
             self._sessions[key] = session
         return session
+
+
+def _spec(instance: Instance) -> hosts.HostSpec:
+    return hosts.HostSpec(instance.id, instance.suite, instance.private_address, instance.public_key)
 
 
 def _carry_on(act: Callable[..., None], *arguments: object) -> None:
