@@ -58,7 +58,16 @@ def test_the_first_failure_stops_the_deploy(deploy: Play, rollback: Play, broken
     publish("app", "half", {"app/run.py": f"{entry}\n{last}"}, onto="lab")
     before = {host: live(host) for host in HOSTS}
     try:
-        played = deploy("half", "-e", "gunicorn_watch_seconds=2", "-e", "gunicorn_settle_seconds=1")
+        # The set-up would fail as well, on the first host.
+        played = deploy(
+            "half",
+            "-e",
+            '{"app_setup_commands": []}',
+            "-e",
+            "gunicorn_watch_seconds=2",
+            "-e",
+            "gunicorn_settle_seconds=1",
+        )
     finally:
         remove_branch("app", "half")
     told = " ".join(played.stdout.split())

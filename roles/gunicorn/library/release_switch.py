@@ -139,10 +139,12 @@ class Switch:
             with self.phase("settle"):
                 self._settle()
         except ReleaseError as error:
-            if self.serving != self.release.id:
-                # Nobody waits for its answers.
-                self.release.stop(at_once=True)
-            raise self._refused(error, "It got no traffic") from None
+            if self.serving == self.release.id:
+                raise self._refused(error, "It is the live one") from None
+            refused = self._refused(error, "It got no traffic")
+            # Nobody waits for its answers.
+            self.release.stop(at_once=True)
+            raise refused from None
         before = self.previous.resolve().name if self.previous.is_symlink() else ""
         try:
             with self.phase("switch"):

@@ -146,10 +146,9 @@ class Release:
         """Stop the web service after what its socket accepted is served, or at once, and forget it at boot."""
         # Both in one step: a socket that stays for a moment starts the service again for whoever waits there.
         both = (self.service, self.socket)
-        systemctl("disable", "--now", *(["--no-block"] if at_once else []), *both)
-        if at_once:
+        if at_once and self.state().process:
             systemctl("kill", "--signal=SIGKILL", self.service)
-            systemctl("stop", *both)
+        systemctl("disable", "--now", *both)
         for unit in both:
             if self.state(unit).active == "failed":
                 systemctl("reset-failed", unit)
