@@ -292,7 +292,7 @@ def test_a_schema_that_moved_refuses_a_rollback(
     played = play("playbooks/rollback.yml", *parcel)
     assert played.returncode != 0
     said = messages(played)[0]
-    assert f"Release {first} knows the schema '1'; the database is at '2'.\nNothing was changed." in said
+    assert f"Release {first} knows the schema '1';\nthe database is at '2'. Nothing was changed." in said
     assert "-e schema_moved=accept" in said
     assert "playbooks/deploy.yml" in said
     assert live() == third
