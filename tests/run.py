@@ -119,7 +119,7 @@ def fast(run: Run) -> None:
 
 def pytest(run: Run, name: str, arguments: list[str], before: list[str] | None = None) -> None:
     """Run pytest and count its tests."""
-    report = LOGS / f"{name.replace(' ', '-')}.xml"
+    report = LOGS / f"{name.replace(':', '').replace(' ', '-')}.xml"
     run.check(
         name, [*(before or []), "pytest", "-p", "no:cacheprovider", f"--junitxml={report}", *arguments], report=report
     )
@@ -154,7 +154,9 @@ def stack(run: Run) -> None:
         run.check("site.yml --check --diff on a bare host", ["bin/lab", "play", "site.yml", "--check", "--diff"])
     if lab(run, "site"):
         molecule(run, "default")
-        pytest(run, "end to end", ["tests/end_to_end"])
+        # In the order of their names: the one that ends with two hosts is the last.
+        for module in sorted((ROOT / "tests/end_to_end").glob("test_*.py")):
+            pytest(run, f"end to end: {module.stem.removeprefix('test_').replace('_', ' ')}", [str(module)])
 
 
 def lab(run: Run, until: str) -> bool:
