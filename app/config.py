@@ -5,6 +5,9 @@ There are two ways to name the database:
 * `DATABASE_CREDENTIALS_FILE`, `DATABASE_CREDENTIALS_CONTEXT`, `DATABASE_CA_FILE` and `AWS_REGION`: MySQL over
   verified TLS, its credentials kept as KMS ciphertext and decrypted at run time.
 * `DATABASE_URL`: any SQLite or MySQL address; without it a SQLite file in `instance/`.
+
+Photos go to the S3 bucket `MEDIA_BUCKET` in `AWS_REGION`, or else to the folder `MEDIA_FOLDER`, by default `instance/media`.
+`WRITES_PER_MINUTE` is how much one address may send: submissions and messages; photos may be three times as many.
 """
 
 import json
@@ -18,6 +21,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 DEFAULT_DATABASE_URL = "sqlite:///listings.sqlite3"
+DEFAULT_MEDIA_FOLDER = Path(__file__).resolve().parent / "instance" / "media"
+DEFAULT_WRITES_PER_MINUTE = 20
+MOST_WRITES_PER_MINUTE = 1_000_000
 DRIVERS = ("sqlite", "mysql+pymysql")
 
 
@@ -39,15 +45,25 @@ class EncryptedCredentials:
 
 
 @dataclass(frozen=True)
+class Bucket:
+    """The private S3 bucket that photos are kept in."""
+
+    name: str
+    region: str
+
+
+@dataclass(frozen=True)
 class Config:
     """All settings. `database_url` is unset exactly when `credentials` is set; no password is ever printed."""
 
     credentials: EncryptedCredentials | None
     database_url: str | None
     ca_file: Path | None
+    media: Bucket | Path
+    writes_per_minute: int
 
     def __repr__(self) -> str:
-        return f"Config(credentials={self.credentials!r}, database_url={'set' if self.database_url else None})"
+        return f"Config(credentials={self.credentials!r}, database_url={'set' if self.database_url else None}, media={self.media!r})"
 
 
 def load(environ: Mapping[str, str]) -> Config:
@@ -56,16 +72,22 @@ def load(environ: Mapping[str, str]) -> Config:
     Raises:
         ConfigError: A setting is missing or has a value that is not allowed.
     """
+    credentials = None
+    ca_file = _ca_file(environ) if environ.get("DATABASE_CA_FILE") else None
     if environ.get("DATABASE_CREDENTIALS_FILE"):
         credentials = EncryptedCredentials(
             file=_readable_file(environ, "DATABASE_CREDENTIALS_FILE", "a readable file holding base64 KMS ciphertext"),
             context=_context(environ),
             region=_region(environ),
-            ca_file=_ca_file(environ),
+            ca_file=ca_file or _ca_file(environ),
         )
-        return Config(credentials=credentials, database_url=None, ca_file=credentials.ca_file)
-    ca_file = _ca_file(environ) if environ.get("DATABASE_CA_FILE") else None
-    return Config(credentials=None, database_url=_database_url(environ), ca_file=ca_file)
+    return Config(
+        credentials=credentials,
+        database_url=None if credentials else _database_url(environ),
+        ca_file=ca_file,
+        media=_media(environ),
+        writes_per_minute=_writes_per_minute(environ),
+    )
 
 
 def _readable_file(environ: Mapping[str, str], setting: str, allowed: str) -> Path:
@@ -122,3 +144,19 @@ def _database_url(environ: Mapping[str, str]) -> str:
     if driver not in DRIVERS:
         raise ConfigError("DATABASE_URL", f"{driver}://", allowed)
     return value
+
+
+def _media(environ: Mapping[str, str]) -> Bucket | Path:
+    name = environ.get("MEDIA_BUCKET", "")
+    if not name:
+        return Path(environ.get("MEDIA_FOLDER") or DEFAULT_MEDIA_FOLDER).absolute()
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name):
+        raise ConfigError("MEDIA_BUCKET", repr(name), "the name of an S3 bucket, such as 'listings-media'")
+    return Bucket(name, _region(environ))
+
+
+def _writes_per_minute(environ: Mapping[str, str]) -> int:
+    value = environ.get("WRITES_PER_MINUTE") or str(DEFAULT_WRITES_PER_MINUTE)
+    if not re.fullmatch(r"[1-9][0-9]{0,6}", value) or int(value) > MOST_WRITES_PER_MINUTE:
+        raise ConfigError("WRITES_PER_MINUTE", repr(value), f"a whole number from 1 to {MOST_WRITES_PER_MINUTE}")
+    return int(value)

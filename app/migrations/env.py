@@ -22,12 +22,19 @@ def wait_long(_dialect: object, _record: object, _args: object, params: dict[str
     params["read_timeout"] = params["write_timeout"] = None
 
 
+def is_known(item: Any, _name: str | None, kind: str, _reflected: bool, _other: Any) -> bool:
+    """Tell whether this kind of database has such a thing: the full-text index is MySQL's alone."""
+    full_text = kind == "index" and item.dialect_options["mysql"]["prefix"] == "FULLTEXT"
+    return not full_text or migrate.db.engine.dialect.name == "mysql"
+
+
 def run_online() -> None:
     """Run the migrations."""
     if migrate.db.engine.dialect.name == "mysql":
         event.listen(migrate.db.engine, "do_connect", wait_long, insert=True)
     with migrate.db.engine.connect() as connection:
-        context.configure(connection=connection, target_metadata=migrate.db.metadata, **migrate.configure_args)
+        options = {**migrate.configure_args, "include_object": is_known}
+        context.configure(connection=connection, target_metadata=migrate.db.metadata, **options)
         with context.begin_transaction():
             context.run_migrations()
 

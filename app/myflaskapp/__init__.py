@@ -8,7 +8,21 @@ from flask import Flask
 from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from . import api, database, problems, request_log, routes, seed
+from . import (
+    api,
+    database,
+    health,
+    maintenance,
+    media,
+    moderation,
+    moderators,
+    problems,
+    rate_limits,
+    request_log,
+    routes,
+    security,
+    seed,
+)
 
 APP_FOLDER = Path(__file__).resolve().parent.parent
 MAX_BODY_BYTES = 64 * 1024
@@ -31,8 +45,14 @@ def create_app(settings: config.Config | None = None) -> Flask:
     database.init_app(app, settings)
     # An absolute folder, so that `flask db` works from wherever it is started.
     Migrate(app, database.db, directory=str(APP_FOLDER / "migrations"))
+    media.init_app(app, settings.media)
+    security.init_app(app)
+    rate_limits.init_app(app, settings.writes_per_minute)
     problems.init_app(app)
-    app.register_blueprint(api.blueprint)
+    api.init_app(app)
+    health.init_app(app, settings)
     app.register_blueprint(routes.blueprint)
-    app.cli.add_command(seed.seed)
+    app.register_blueprint(moderation.blueprint)
+    for command in (seed.seed, maintenance.clean, moderators.commands):
+        app.cli.add_command(command)
     return app

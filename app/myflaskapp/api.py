@@ -1,100 +1,246 @@
-"""The API under /api/v1: JSON in, JSON out, errors as problem details."""
+"""The API under /api/v1: JSON in, JSON out, errors as problem details, described by /api/v1/openapi.json."""
 
+from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Flask, Response, current_app, jsonify, request, url_for
+from flask_smorest import Api, Blueprint
 from sqlalchemy import select
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import BadRequest, NotFound, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.routing import BaseConverter, ValidationError
 
-from . import listings, paging
-from .database import db
-from .fields import Fields, parse_id, read_json_object
-from .models import Category, Listing, Message, Resource, Status
+from . import paging, photos, problems, rate_limits, schemas, search, submissions
+from .database import UNAVAILABLE, db
+from .models import Category, Listing, Message, Resource
 
-blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
+PREFIX = "/api/v1"
+MOST_PLACES = 500
 
-PAGE = 20
-LONGEST_PAGE = 100
-MOST_CENTS = 1_000_000_000
+blueprint = Blueprint("api", __name__, url_prefix=PREFIX, description="Listings, and what people send")
+
+
+class IdConverter(BaseConverter):
+    """An id that a row can have, written in digits."""
+
+    regex = "[1-9][0-9]{0,9}"
+
+    def to_python(self, value: str) -> int:
+        """Return the id.
+
+        Raises:
+            ValidationError: No row can have it.
+        """
+        if int(value) > schemas.MAX_ID:
+            raise ValidationError
+        return int(value)
+
+
+class ProblemApi(Api):
+    """Describes the API and leaves the errors to `problems`."""
+
+    # Each view says which problems it answers with.
+    DEFAULT_ERROR_RESPONSE_NAME = None
+
+    def _register_error_handlers(self) -> None:
+        """Register none."""
+
+
+def init_app(app: Flask) -> None:
+    """Serve the API and its description."""
+    app.url_map.converters["id"] = IdConverter
+    app.config |= {
+        "API_TITLE": "Harbour Board",
+        "API_VERSION": "v1",
+        "OPENAPI_VERSION": "3.1.0",
+        "API_SPEC_OPTIONS": {
+            "info": {"description": "Community listings. Prices are in Canadian cents, times in UTC."}
+        },
+    }
+    api = ProblemApi(app)
+    api.register_converter(IdConverter, lambda _: {"type": "integer", "minimum": 1, "maximum": schemas.MAX_ID})
+    api.register_blueprint(blueprint)
+    app.extensions["openapi"] = api.spec
+    app.add_url_rule(f"{PREFIX}/openapi.json", view_func=openapi)
+
+
+def openapi() -> Response:
+    """Describe the API; the categories are those of the database."""
+    described = current_app.extensions["openapi"].to_dict()
+    try:
+        slugs = list(db.session.scalars(select(Category.slug).order_by(Category.slug)))
+    except UNAVAILABLE:
+        return jsonify(described)
+    described["components"]["schemas"]["Submission"]["properties"]["category"] = {"type": "string", "enum": slugs}
+    return described
+    return set_caching(jsonify(described))
+
+
+def refuses(*statuses: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Describe the problems that a request may be answered with, besides an unreachable database."""
+
+    def describe(function: Callable[..., Any]) -> Callable[..., Any]:
+        for status in (*statuses, 503):
+            function = blueprint.alt_response(
+                status, schema=schemas.ProblemSchema, content_type="application/problem+json"
+            )(function)
+        return function
+
+    return describe
+
+
+@blueprint.before_request
+def check_type() -> None:
+    """Refuse a body that is not sent as JSON where JSON is wanted; a form of another site can't send JSON."""
+    if request.method == "POST" and request.endpoint != "api.add_photo":
+        if request.mimetype != "application/json":
+            raise UnsupportedMediaType("Send the body as application/json.")
+        read_json()
+
+
+def read_json() -> Any:
+    """Return the request's JSON.
+
+    Raises:
+        RequestEntityTooLarge: It is longer than the app takes.
+        BadRequest: It is not JSON.
+    """
+    try:
+        return request.get_json()
+    except RequestEntityTooLarge:
+        raise RequestEntityTooLarge("The body is too large.") from None
+    except (BadRequest, RecursionError):
+        raise BadRequest("The body is not valid JSON.") from None
 
 
 @blueprint.after_request
 def set_caching(response: Response) -> Response:
-    """Let caches keep nothing that they have not asked about again."""
+    """Let caches ask about what they have, and answer with nothing when it is the same."""
     response.headers.setdefault("Cache-Control", "no-cache")
+    if request.method in ("GET", "HEAD") and response.status_code == 200:
+        response.add_etag()
+        response.make_conditional(request)
     return response
 
 
-@blueprint.get("/listings")
-def list_listings() -> Response:
-    """Answer `{"items": [listing, …], "next_cursor": text or null}`."""
-    query = Fields(request.args, "parameter")
-    q = query.text("q", 100, required=False)
-    category = query.text("category", 40, required=False)
-    place = query.text("place", 80, required=False)
-    limit = query.count("limit", PAGE, LONGEST_PAGE)
-    cursor = query.text("cursor", 64, required=False)
-    after = paging.decode(cursor) if cursor else None
-    if cursor and after is None:
-        query.refuse("cursor", "must be a next_cursor of an earlier answer")
-    query.finish()
-    page, following = listings.find_published(q=q, category=category, place=place, after=after, limit=limit)
-    items = [listings.as_json(listing) for listing in page]
-    return jsonify(items=items, next_cursor=paging.encode(following) if following else None)
+@blueprint.route("/listings")
+@blueprint.arguments(schemas.ListingQuery, location="query")
+@blueprint.response(200, schemas.ListingPageSchema)
+@refuses(422)
+def list_listings(query: dict[str, Any]) -> dict[str, Any]:
+    """Return some published listings, and a cursor for the next ones."""
+    text, sort = query.pop("cursor"), query["sort"]
+    after = paging.decode(sort.value, text) if text else None
+    if text and after is None:
+        raise problems.in_query("cursor", "must be a next_cursor of an earlier answer, with the same sort")
+    least, most = query.get("min_price"), query.get("max_price")
+    if least is not None and most is not None and least > most:
+        raise problems.in_query("max_price", "must not be less than min_price")
+    page, following = search.find_published(**query, after=after)
+    return {"items": page, "next_cursor": paging.encode(sort.value, following) if following else None}
 
 
-@blueprint.get("/listings/<listing_id>")
-def get_listing(listing_id: str) -> Response:
-    """Answer one listing, with the address to write to."""
-    listing = listings.get_published(parse_id(listing_id))
+@blueprint.route("/listings/<id:listing_id>")
+@blueprint.response(200, schemas.ListingWithAddressSchema)
+@refuses(404)
+def get_listing(listing_id: int) -> Listing:
+    """Return one published listing, with the address to write to."""
+    listing = search.get_published(listing_id)
     if listing is None:
         raise NotFound("There is no such listing.")
-    return jsonify(listings.as_json(listing) | {"contact_email": listing.contact_email})
+    return listing
 
 
-@blueprint.post("/listings")
-def add_listing() -> tuple[Response, int]:
-    """Keep a listing until somebody looks it over; answer its id and status."""
-    body = Fields(read_json_object(), "pointer")
-    values: dict[str, Any] = {
-        "title": body.text("title", 120),
-        "description": body.text("description", 4000, lines=True),
-        "place": body.text("place", 80),
-        "price_cents": body.whole_number("price_cents", 0, MOST_CENTS),
-        "contact_email": body.email("contact_email"),
+@blueprint.route("/categories")
+@blueprint.response(200, schemas.CategoriesSchema)
+@refuses()
+def list_categories() -> dict[str, Any]:
+    """Return all categories, with the number of their listings."""
+    found = search.count_by_category()
+    return {"items": [{"slug": slug, "name": name, "count": count} for slug, name, count in found]}
+
+
+@blueprint.route("/places")
+@blueprint.response(200, schemas.PlacesSchema)
+@refuses()
+def list_places() -> dict[str, Any]:
+    """Return the places that most listings name, with the number of their listings."""
+    return {"items": [{"name": name, "count": count} for name, count in search.count_by_place(MOST_PLACES)]}
+
+
+@blueprint.route("/resources")
+@blueprint.response(200, schemas.ResourcesSchema)
+@refuses()
+def list_resources() -> dict[str, Any]:
+    """Return useful addresses elsewhere on the web."""
+    return {"items": list(db.session.scalars(select(Resource).order_by(Resource.section, Resource.title)))}
+
+
+@blueprint.route("/photos", methods=["POST"])
+@blueprint.doc(
+    requestBody={
+        "required": True,
+        "content": {
+            f"image/{kind.lower()}": {"schema": {"type": "string", "format": "binary"}} for kind in photos.FORMATS
+        },
     }
-    slug = body.text("category", 40)
-    category = db.session.scalar(select(Category).where(Category.slug == slug)) if slug else None
-    if slug and category is None:
-        body.refuse("category", "must be the slug of a category")
-    body.finish()
-    listing = Listing(**values, category=category, status=Status.PENDING.value)
-    db.session.add(listing)
-    db.session.commit()
-    return jsonify(id=listing.id, status=listing.status), 201
+)
+@blueprint.response(201, schemas.PhotoSchema)
+@refuses(413, 415, 422, 429)
+@rate_limits.photos
+def add_photo() -> Any:
+    """Keep a photo, which a submission can name for a day; the body is the file."""
+    request.max_content_length = photos.MAX_BYTES
+    try:
+        content = request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise RequestEntityTooLarge(f"A photo may have at most {photos.MAX_BYTES // 1_000_000} MB.") from None
+    try:
+        return photos.add(content)
+    except photos.NotAPhotoError:
+        raise UnsupportedMediaType("The file has to be a JPEG, PNG or WebP picture.") from None
+    except photos.BadPhotoError as error:
+        raise problems.in_body("", str(error)) from None
 
 
-@blueprint.get("/categories")
-def list_categories() -> Response:
-    """Answer `{"items": [{"slug", "name"}, …]}` by name."""
-    found = db.session.scalars(select(Category).order_by(Category.name))
-    return jsonify(items=[{"slug": category.slug, "name": category.name} for category in found])
+@blueprint.route("/submissions", methods=["POST"])
+@blueprint.arguments(schemas.SubmissionSchema)
+@blueprint.response(201, schemas.ReceiptSchema)
+@blueprint.alt_response(200, schema=schemas.ReceiptSchema)
+@refuses(400, 413, 415, 422, 429)
+@rate_limits.writes
+def add_submission(content: dict[str, Any]) -> Any:
+    """Keep a listing until somebody looks it over; what was sent before and still waits is answered with 200."""
+    try:
+        listing, new = submissions.submit(content)
+    except submissions.BadSubmissionError as error:
+        raise problems.in_body(error.field, str(error)) from None
+    return receipt_of(listing), 201 if new else 200
 
 
-@blueprint.get("/resources")
-def list_resources() -> Response:
-    """Answer `{"items": [{"title", "url", "description", "section"}, …]}` by section and title."""
-    found = db.session.scalars(select(Resource).order_by(Resource.section, Resource.title))
-    names = ("title", "url", "description", "section")
-    return jsonify(items=[{name: getattr(resource, name) for name in names} for resource in found])
+@blueprint.route("/submissions/<receipt>")
+@blueprint.response(200, schemas.ReceiptSchema)
+@refuses(404)
+def get_submission(receipt: str) -> dict[str, Any]:
+    """Return what became of a submission."""
+    listing = submissions.find_by_receipt(receipt)
+    if listing is None:
+        raise NotFound("There is no such submission.")
+    return receipt_of(listing)
 
 
-@blueprint.post("/messages")
-def add_message() -> tuple[Response, int]:
+@blueprint.route("/messages", methods=["POST"])
+@blueprint.arguments(schemas.MessageSchema)
+@blueprint.response(201, schemas.ReceivedSchema)
+@refuses(400, 413, 415, 422, 429)
+@rate_limits.writes
+def add_message(content: dict[str, Any]) -> dict[str, Any]:
     """Keep a message to the people who run the site."""
-    body = Fields(read_json_object(), "pointer")
-    message = Message(name=body.text("name", 80), email=body.email("email"), body=body.text("body", 4000, lines=True))
-    body.finish()
-    db.session.add(message)
+    db.session.add(Message(**content))
     db.session.commit()
-    return jsonify(status="received"), 201
+    return {}
+
+
+def receipt_of(listing: Listing) -> dict[str, Any]:
+    """Return what the sender of a listing is told."""
+    url = url_for("routes.show_submission", receipt=listing.receipt)
+    return {"receipt": listing.receipt, "status": listing.status, "url": url}

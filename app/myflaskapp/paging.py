@@ -6,32 +6,42 @@ import re
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from .fields import MAX_ID
-
+_MAX = 2**31 - 1
 # Eleven digits of seconds end in the year 5138, which every database knows.
-_SHAPE = re.compile(rb"([0-9]{1,11})\.([0-9]{1,10})")
+_SHAPE = re.compile(r"([a-z]+)\.(t[0-9]{1,11}|p[0-9]{1,10}|)\.([0-9]{1,10})")
 
 
 class Cursor(NamedTuple):
-    """The place of one listing in the order newest first."""
+    """The place of one listing in an order: the moment or the price (None for no price) that the order is by, and its id."""
 
-    created_at: datetime
+    value: datetime | int | None
     id: int
 
 
-def encode(cursor: Cursor) -> str:
-    """Return the cursor as a text for addresses."""
-    second = int(cursor.created_at.replace(tzinfo=UTC).timestamp())
-    return base64.urlsafe_b64encode(f"{second}.{cursor.id}".encode()).decode().rstrip("=")
+def encode(sort: str, cursor: Cursor) -> str:
+    """Return the cursor in the order `sort` as a text for addresses."""
+    raw = f"{sort}.{_write(cursor.value)}.{cursor.id}"
+    return base64.urlsafe_b64encode(raw.encode()).decode().rstrip("=")
 
 
-def decode(text: str) -> Cursor | None:
-    """Return the cursor that `encode` made into `text`, None when it did not."""
+def _write(value: datetime | int | None) -> str:
+    if isinstance(value, datetime):
+        return f"t{int(value.replace(tzinfo=UTC).timestamp())}"
+    return "" if value is None else f"p{value}"
+
+
+def decode(sort: str, text: str) -> Cursor | None:
+    """Return the cursor that `encode` made into `text` for this order, None when it did not."""
     try:
-        raw = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        raw = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         return None
     match = _SHAPE.fullmatch(raw)
-    if not match or int(match[2]) > MAX_ID:
+    if not match or match[1] != sort or int(match[3]) > _MAX:
         return None
-    return Cursor(datetime.fromtimestamp(int(match[1]), UTC).replace(tzinfo=None), int(match[2]))
+    kind, digits = match[2][:1], match[2][1:]
+    if (kind == "t") != (sort == "newest") or (kind == "p" and int(digits) > _MAX) or (not kind and sort != "dearest"):
+        return None
+    if kind == "t":
+        return Cursor(datetime.fromtimestamp(int(digits), UTC).replace(tzinfo=None), int(match[3]))
+    return Cursor(int(digits) if digits else None, int(match[3]))

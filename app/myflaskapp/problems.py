@@ -1,41 +1,53 @@
 """Errors: problem details (RFC 9457) for programs, a page for people."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterator
 from http import HTTPStatus
+from typing import Any
 
 from flask import Flask, Response, g, jsonify, render_template, request
-from werkzeug.exceptions import HTTPException
+from flask_limiter import RateLimitExceeded
+from werkzeug.exceptions import HTTPException, UnprocessableEntity
 
+from . import rate_limits
 from .database import UNAVAILABLE, describe
+from .media import MediaError
 
 RETRY_AFTER_SECONDS = 5
 INVALID_INPUT = "urn:problem-type:listings:invalid-input"
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class FieldError:
-    """One mistake in the input. `where` is `{"pointer": "#/title"}` or `{"parameter": "limit"}`."""
-
-    where: dict[str, str]
-    detail: str
-
-
 class InvalidInputError(Exception):
-    """The input is well formed but breaks a rule; answered with 422 and all mistakes at once."""
+    """The input is well formed but breaks a rule; answered with 422 and all mistakes at once.
 
-    def __init__(self, errors: list[FieldError]) -> None:
+    `mistakes` are pairs of where, such as `{"pointer": "#/title"}` or `{"parameter": "limit"}`, and what.
+    """
+
+    def __init__(self, mistakes: list[tuple[dict[str, str], str]]) -> None:
         super().__init__("invalid input")
-        self.errors = errors
+        self.mistakes = mistakes
+
+
+def in_body(field: str, detail: str) -> InvalidInputError:
+    """Return the error that the field of the body (`photos/0` is its first photo, "" all of it) is not right."""
+    return InvalidInputError([({"pointer": f"#/{field}" if field else "#"}, detail)])
+
+
+def in_query(parameter: str, detail: str) -> InvalidInputError:
+    """Return the error that the parameter of the query is not right."""
+    return InvalidInputError([({"parameter": parameter}, detail)])
 
 
 def init_app(app: Flask) -> None:
     """Answer every error of `app` in the right form."""
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(UnprocessableEntity, _refused_by_schema)
+    app.register_error_handler(RateLimitExceeded, _too_often)
     app.register_error_handler(InvalidInputError, _invalid_input)
+    app.register_error_handler(MediaError, _media_unavailable)
     for kind in UNAVAILABLE:
-        app.register_error_handler(kind, _unavailable)
+        app.register_error_handler(kind, _database_unavailable)
 
 
 def _http_error(error: HTTPException) -> Response:
@@ -48,29 +60,70 @@ def _http_error(error: HTTPException) -> Response:
     return response
 
 
+def _refused_by_schema(error: UnprocessableEntity) -> Response:
+    """Answer what the schemas found: their messages are by place, then by field."""
+    messages: dict[str, Any] = getattr(error, "data", {}).get("messages", {})
+    if "_schema" in messages.get("json", {}):
+        return _answer(HTTPStatus.BAD_REQUEST, "The body has to be a JSON object.")
+    found = []
+    for place, mistakes in messages.items():
+        for path, detail in _flatten(mistakes):
+            where = {"pointer": f"#/{path}"} if place == "json" else {"parameter": path}
+            found.append((where, detail))
+    return _invalid_input(InvalidInputError(found))
+
+
+def _flatten(mistakes: dict[Any, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Give the path and the text of each mistake of a schema."""
+    for name, below in mistakes.items():
+        path = above + _printable(str(name)).replace("~", "~0").replace("/", "~1")
+        if isinstance(below, dict):
+            yield from _flatten(below, f"{path}/")
+        else:
+            yield from ((path, detail) for detail in below)
+
+
+def _printable(name: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in name[:40])
+
+
 def _invalid_input(error: InvalidInputError) -> Response:
-    errors = [{"detail": mistake.detail, **mistake.where} for mistake in error.errors]
     return _problem(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Some of the input is not valid; `errors` says what and where.",
         type=INVALID_INPUT,
         title="Invalid input",
-        errors=errors,
+        errors=[{"detail": detail, **where} for where, detail in error.mistakes],
     )
 
 
-def _unavailable(error: Exception) -> Response:
+def _too_often(_: RateLimitExceeded) -> Response:
+    seconds = rate_limits.retry_after()
+    return _later(HTTPStatus.TOO_MANY_REQUESTS, "That was too often. Please wait a little and try again.", seconds)
+
+
+def _media_unavailable(error: Exception) -> Response:
+    log.warning("media unavailable", extra={"fields": {"request_id": g.request_id, "reason": str(error)}})
+    return _later(HTTPStatus.SERVICE_UNAVAILABLE, "The photos can't be reached just now. Please try again soon.")
+
+
+def _database_unavailable(error: Exception) -> Response:
     log.warning("database unavailable", extra={"fields": {"request_id": g.request_id, **describe(error)}})
-    response = _answer(HTTPStatus.SERVICE_UNAVAILABLE, "The database can't be reached just now. Please try again soon.")
-    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return _later(HTTPStatus.SERVICE_UNAVAILABLE, "The database can't be reached just now. Please try again soon.")
+
+
+def _later(status: int, detail: str, seconds: int = RETRY_AFTER_SECONDS) -> Response:
+    response = _answer(status, detail, seconds)
+    response.headers["Retry-After"] = str(seconds)
     return response
 
 
-def _answer(status: int, detail: str) -> Response:
+def _answer(status: int, detail: str, retry_after: int | None = None) -> Response:
     """Return a problem for the API, a page for anything else."""
     if request.path.startswith("/api/"):
         return _problem(status, detail)
-    page = render_template("error.html", status=int(status), title=HTTPStatus(status).phrase)
+    title = HTTPStatus(status).phrase
+    page = render_template("error.html", status=int(status), title=title, detail=detail, retry_after=retry_after)
     response = Response(page, status=int(status), mimetype="text/html")
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -54,8 +54,8 @@ def _finish(response: Response) -> Response:
     fields = {
         "request_id": g.request_id,
         "method": request.method,
-        # Without the query: it holds what people search for.
-        "path": request.path,
+        # Not the path and the query: they hold receipts, and what people search for.
+        "route": request.url_rule.rule if request.url_rule else None,
         "status": response.status_code,
         "ms": round((time.monotonic() - g.started) * 1000, 1),
     }

@@ -1,58 +1,69 @@
-"""Routes beside the API: health, the page of a listing, and the client's files when no web server serves them."""
+"""Routes beside the API: a listing's page, its photos, and the client's files when no web server serves them."""
 
-import logging
 from pathlib import Path
 
-from flask import Blueprint, Response, current_app, g, jsonify, redirect, render_template, send_from_directory
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from flask import Blueprint, Response, current_app, redirect, render_template, request, send_from_directory, url_for
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from . import listings
-from .credentials import CredentialsError
-from .database import db, describe
-from .fields import parse_id
+from . import moderators, photos, search, submissions
 
 CLIENT_FOLDER = Path(__file__).resolve().parent.parent / "client"
 CENTS = 100
+# A photo never changes; what is not on the board is for moderators alone.
+KEEP = "public, max-age=31536000, immutable"
 
 blueprint = Blueprint("routes", __name__)
-log = logging.getLogger(__name__)
 
 
-@blueprint.get("/healthz")
-def healthz() -> Response:
-    """Say that the process answers; asks nothing of anything else."""
-    return _health("ok", 200)
+@blueprint.get("/listings/<id:listing_id>")
+def show_listing(listing_id: int) -> Response:
+    """Return the page of one listing."""
+    listing = search.get_published(listing_id)
+    if listing is None:
+        raise NotFound
+    page_url = url_for("routes.show_listing", listing_id=listing.id, _external=True)
+    image_url = None
+    if listing.photos:
+        image_url = request.host_url.rstrip("/") + listing.photos[0].sizes[-1].url
+    page = render_template("listing.html", listing=listing, page_url=page_url, image_url=image_url)
+    response = Response(page, mimetype="text/html")
+    # With a moderator's bar it is not the page that others see.
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.add_etag()
+    return response.make_conditional(request)
 
 
-@blueprint.get("/readyz")
-def readyz() -> Response:
-    """Say whether the database answers."""
-    try:
-        with db.engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
-    except (SQLAlchemyError, CredentialsError) as error:
-        log.warning("not ready", extra={"fields": {"request_id": g.request_id, **describe(error)}})
-        return _health("unavailable", 503)
-    return _health("ok", 200)
-
-
-def _health(status: str, code: int) -> Response:
-    response = jsonify(status=status)
-    response.status_code = code
+@blueprint.get("/submissions/<receipt>")
+def show_submission(receipt: str) -> Response:
+    """Tell the sender of a listing how it fares."""
+    listing = submissions.find_by_receipt(receipt)
+    if listing is None:
+        raise NotFound
+    page = render_template("submission.html", listing=listing, status=listing.status, reason=listing.reason)
+    response = Response(page, mimetype="text/html")
     response.headers["Cache-Control"] = "no-store"
+    # The address is known to the sender alone.
+    response.headers["Referrer-Policy"] = "no-referrer"
     return response
 
 
-@blueprint.get("/listings/<listing_id>")
-def show_listing(listing_id: str) -> str:
-    """Return the page of one listing."""
-    listing = listings.get_published(parse_id(listing_id))
-    if listing is None:
+@blueprint.get("/media/<name>-<int:width>.webp")
+def show_photo(name: str, width: int) -> Response:
+    """Return one version of a photo."""
+    found = photos.find(name)
+    if found is None or not (found[1] or moderators.current_name()):
         raise NotFound
-    return render_template("listing.html", listing=listing)
+    photo, public = found
+    response = Response(mimetype=photos.KIND)
+    response.set_etag(f"{photo.name}-{width}")
+    response.headers["Cache-Control"] = KEEP if public else "private, no-store"
+    if response.make_conditional(request).status_code != 304:
+        content = photos.read(photo, width)
+        if content is None:
+            raise NotFound
+        response.set_data(content)
+    return response
 
 
 @blueprint.app_template_filter("dollars")

@@ -1,0 +1,17 @@
+"""`flask --app run clean`: removes what nobody needs any more. Run it daily."""
+
+import click
+from flask.cli import with_appcontext
+
+from . import moderators, photos, rate_limits
+from .database import db
+
+
+@click.command("clean")
+@with_appcontext
+def clean() -> None:
+    """Remove photos without a listing, photos of listings that were refused, logins and counts that are over."""
+    sessions, counts = moderators.remove_past_sessions(), rate_limits.remove_past()
+    db.session.commit()
+    removed = photos.remove_unused()
+    click.echo(f"Removed {removed} photos, {sessions} logins, {counts} counts.")

@@ -1,0 +1,286 @@
+"""The pages of moderators: what waits, what people wrote, and who did what."""
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from marshmallow import ValidationError
+from sqlalchemy import func, select
+from werkzeug.exceptions import BadRequest, NotFound
+from werkzeug.wrappers import Response as AnyResponse
+
+from . import moderators, rate_limits, submissions
+from .database import db
+from .models import DETAIL, REASON, AuditEntry, Category, Listing, Message, Photo, Status, now
+from .schemas import ListingContentSchema, Text
+from .security import check_csrf_token, csrf_token
+
+PAGE = 50
+LOGIN = "moderation.login"
+CENTS = 100
+
+blueprint = Blueprint("moderation", __name__, url_prefix="/moderation")
+
+
+@blueprint.before_request
+def require_moderator() -> AnyResponse | None:
+    """Lead strangers to the login, and check every form."""
+    if request.endpoint != LOGIN and not moderators.current_name():
+        return redirect(url_for(LOGIN, next=request.full_path if request.method == "GET" else None), 303)
+    if request.method == "POST":
+        check_csrf_token()
+    return None
+
+
+@blueprint.after_request
+def keep_private(response: Response) -> Response:
+    """Keep these pages out of caches and search engines."""
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Robots-Tag"] = "noindex"
+    return response
+
+
+@blueprint.app_context_processor
+def tell_templates() -> dict[str, Any]:
+    """Give every template the moderator's name, and a token where there is a form."""
+    name = moderators.current_name()
+    return {"moderator": name, "csrf_token": csrf_token() if name or request.blueprint == "moderation" else ""}
+
+
+@blueprint.get("/login")
+@blueprint.post("/login")
+@rate_limits.logins
+@rate_limits.logins_for_a_name
+def login() -> AnyResponse | tuple[str, int] | str:
+    """Show the form to log in; begin a session."""
+    name, following = request.form.get("name", "").strip(), request.values.get("next", "")
+    if request.method == "GET":
+        return render_template("moderation/login.html", problem="", name="", next=following)
+    found = moderators.log_in(name, request.form.get("password", ""))
+    if found is None:
+        problem = "This name and password don't belong together."
+        return render_template("moderation/login.html", problem=problem, name=name, next=following), 403
+    moderator, token = found
+    record("logged in", moderator=moderator.name)
+    db.session.commit()
+    response = redirect(_own_path(following), 303)
+    moderators.set_session(response, token)
+    return response
+
+
+def _own_path(address: str) -> str:
+    """Return the address if it is one of these pages, else the queue's."""
+    parts = urlsplit(address)
+    own = not parts.scheme and not parts.netloc and parts.path.startswith("/moderation/") and "\\" not in address
+    return address if own else url_for("moderation.queue")
+
+
+@blueprint.post("/logout")
+def logout() -> AnyResponse:
+    """End the session."""
+    response = redirect(url_for(LOGIN), 303)
+    moderators.log_out(response)
+    return response
+
+
+@blueprint.get("/")
+def queue() -> str:
+    """Show the listings of one status: those that wait with the oldest first, others with the newest."""
+    status = request.args.get("status", Status.PENDING.value)
+    if status not in list(Status):
+        raise NotFound
+    oldest_first = status == Status.PENDING.value
+    order = (Listing.created_at, Listing.id) if oldest_first else (Listing.created_at.desc(), Listing.id.desc())
+    query = select(Listing).where(Listing.status == status).order_by(*order)
+    listings, next_url = _page(query, "moderation.queue", status=status)
+    found = db.session.execute(select(Listing.status, func.count()).group_by(Listing.status))
+    counts = {known.value: 0 for known in Status} | dict(tuple(row) for row in found)
+    return render_template("moderation/queue.html", status=status, counts=counts, listings=listings, next_url=next_url)
+
+
+@blueprint.get("/listings/<id:listing_id>")
+def show_listing(listing_id: int) -> str:
+    """Show a listing and the form to decide about it."""
+    listing = _get(listing_id)
+    values = {
+        "title": listing.title,
+        "description": listing.description,
+        "category": listing.category.slug,
+        "place": listing.place,
+        "price": "" if listing.price_cents is None else f"{Decimal(listing.price_cents) / CENTS:.2f}",
+        "contact_email": listing.contact_email,
+        "reason": listing.reason,
+    }
+    return _form(listing, values, {})
+
+
+@blueprint.post("/listings/<id:listing_id>")
+def decide(listing_id: int) -> AnyResponse | tuple[str, int]:
+    """Save, publish or refuse a listing."""
+    listing = _get(listing_id)
+    action = request.form.get("action", "")
+    if action not in ("save", "publish", "reject"):
+        raise BadRequest("The form has to say what to do.")
+    values = {name: request.form.get(name, "") for name in _FORM}
+    content, errors = _load(values)
+    reason = ""
+    if action == "reject":
+        try:
+            reason = Text(REASON, lines=True).deserialize(values["reason"])
+        except ValidationError as error:
+            errors["reason"] = _sentence(error.messages[0])
+    if errors:
+        return _form(listing, values, errors), 422
+    _edit(listing, content)
+    for photo in _chosen_photos(listing):
+        # Its files go when the unused ones are cleaned up.
+        photo.listing_id = None
+        record("removed a photo", listing)
+    if action == "publish":
+        _publish(listing)
+    elif action == "reject":
+        _reject(listing, reason)
+    db.session.commit()
+    waiting = url_for("moderation.queue")
+    return redirect(url_for("moderation.show_listing", listing_id=listing.id) if action == "save" else waiting, 303)
+
+
+@blueprint.get("/messages")
+def messages() -> str:
+    """Show what people wrote, the newest first."""
+    query = select(Message).order_by(Message.created_at.desc(), Message.id.desc())
+    found, next_url = _page(query, "moderation.messages")
+    return render_template("moderation/messages.html", messages=found, next_url=next_url)
+
+
+@blueprint.post("/messages/<id:message_id>/delete")
+def delete_message(message_id: int) -> AnyResponse:
+    """Remove a message that was dealt with."""
+    message = db.session.get(Message, message_id)
+    # Somebody else was faster, perhaps: it is gone all the same.
+    if message:
+        db.session.delete(message)
+        record("removed a message")
+        db.session.commit()
+    return redirect(url_for("moderation.messages"), 303)
+
+
+@blueprint.get("/audit")
+def audit() -> str:
+    """Show what moderators did, the newest first."""
+    entries, next_url = _page(select(AuditEntry).order_by(AuditEntry.id.desc()), "moderation.audit")
+    return render_template("moderation/audit.html", entries=entries, next_url=next_url)
+
+
+def record(action: str, listing: Listing | None = None, detail: str = "", moderator: str | None = None) -> None:
+    """Add a line to the audit trail; it is kept with what it tells of, or not at all."""
+    name = moderator or moderators.current_name()
+    number = listing.id if listing else None
+    db.session.add(AuditEntry(moderator=name, action=action, listing_id=number, detail=detail[:DETAIL]))
+
+
+_FORM = ("title", "description", "category", "place", "price", "contact_email", "reason")
+
+
+def _get(listing_id: int) -> Listing:
+    listing = db.session.get(Listing, listing_id)
+    if listing is None:
+        raise NotFound
+    return listing
+
+
+def _form(listing: Listing, values: dict[str, str], errors: dict[str, str]) -> str:
+    trail = select(AuditEntry).where(AuditEntry.listing_id == listing.id).order_by(AuditEntry.id.desc())
+    return render_template(
+        "moderation/listing.html",
+        listing=listing,
+        photos=listing.photos,
+        values=values,
+        errors=errors,
+        categories=list(db.session.scalars(select(Category).order_by(Category.name))),
+        audit=list(db.session.scalars(trail)),
+    )
+
+
+def _load(values: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the content of a form and, of each field that is not right, a sentence that says why."""
+    given: dict[str, Any] = {
+        name: values[name] for name in ("title", "description", "category", "place", "contact_email")
+    }
+    errors = {}
+    try:
+        given["price_cents"] = _cents(values["price"])
+    except InvalidOperation:
+        errors["price"] = "This must be an amount of dollars, such as 45 or 12.50."
+    found = ListingContentSchema().validate(given)
+    errors |= {"price" if name == "price_cents" else name: _sentence(texts[0]) for name, texts in found.items()}
+    if errors:
+        return {}, errors
+    content = ListingContentSchema().load(given)
+    try:
+        content["category"] = submissions.find_category(content["category"])
+    except submissions.BadSubmissionError as error:
+        errors[error.field] = _sentence(str(error))
+    return content, errors
+
+
+def _cents(dollars: str) -> int | None:
+    """Return an amount of dollars in cents, None when there is none.
+
+    Raises:
+        decimal.InvalidOperation: It is no amount, or has parts of cents.
+    """
+    text = dollars.strip().removeprefix("$").replace(",", "")
+    if not text:
+        return None
+    cents = Decimal(text) * CENTS
+    if not cents.is_finite() or cents != int(cents):
+        raise InvalidOperation
+    return int(cents)
+
+
+def _sentence(detail: str) -> str:
+    return f"This {detail}."
+
+
+def _edit(listing: Listing, content: dict[str, Any]) -> None:
+    """Take over what was changed; the audit trail says in which fields."""
+    changed = [name for name, value in content.items() if getattr(listing, name) != value]
+    for name in changed:
+        setattr(listing, name, content[name])
+    if changed:
+        record("edited", listing, ", ".join(changed))
+
+
+def _chosen_photos(listing: Listing) -> list[Photo]:
+    chosen = request.form.getlist("remove_photo")
+    return [photo for photo in listing.photos if photo.name in chosen]
+
+
+def _publish(listing: Listing) -> None:
+    if listing.status == Status.PUBLISHED.value:
+        return
+    listing.status, listing.reason, listing.fingerprint = Status.PUBLISHED.value, "", None
+    listing.decided_at = now()
+    # Once: a listing that comes back keeps its place.
+    listing.published_at = listing.published_at or listing.decided_at
+    record("published", listing)
+
+
+def _reject(listing: Listing, reason: str) -> None:
+    action = "took down" if listing.status == Status.PUBLISHED.value else "refused"
+    listing.status, listing.reason, listing.fingerprint = Status.REJECTED.value, reason, None
+    listing.decided_at = now()
+    record(action, listing, reason)
+
+
+def _page(query: Any, endpoint: str, **arguments: str) -> tuple[list[Any], str | None]:
+    """Return one page of a query's rows and the address of the next, None when there is none."""
+    text = request.args.get("page", "1")
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else 0
+    if number < 1:
+        raise NotFound
+    found = list(db.session.scalars(query.limit(PAGE + 1).offset((number - 1) * PAGE)))
+    following = url_for(endpoint, page=number + 1, **arguments) if len(found) > PAGE else None
+    return found[:PAGE], following

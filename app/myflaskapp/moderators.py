@@ -1,0 +1,116 @@
+"""Moderators: their names and passwords, made on the command line, and their logins."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+
+import click
+from flask import Response, g, request
+from flask.cli import AppGroup
+from sqlalchemy import delete, select
+from werkzeug.security import check_password_hash, generate_password_hash
+
+from .database import UNAVAILABLE, db
+from .models import MODERATOR, Moderator, Session, now
+from .security import SESSION_COOKIE, set_cookie
+
+SHORTEST_PASSWORD = 12
+LONGEST_PASSWORD = 200
+LASTS = timedelta(hours=12)
+# Checked when there is no such name, so that both answers take as long.
+_NOBODY = generate_password_hash(secrets.token_hex())
+
+commands = AppGroup("moderator", help="Add, list and remove moderators.")
+
+
+def log_in(name: str, password: str) -> tuple[Moderator, str] | None:
+    """Begin a session and return the moderator and its token; None when name or password are wrong."""
+    moderator = db.session.scalar(select(Moderator).where(Moderator.name == name[:MODERATOR]))
+    known = check_password_hash(moderator.password_hash if moderator else _NOBODY, password[:LONGEST_PASSWORD])
+    # The database's comparison takes A for a.
+    if moderator is None or not known or moderator.name != name:
+        return None
+    token = secrets.token_urlsafe(32)
+    db.session.add(Session(token_hash=_hash(token), moderator_id=moderator.id, expires_at=now() + LASTS))
+    db.session.commit()
+    return moderator, token
+
+
+def set_session(response: Response, token: str) -> None:
+    """Give the browser its session; it ends with the browser, or after LASTS."""
+    set_cookie(response, SESSION_COOKIE, token)
+
+
+def log_out(response: Response) -> None:
+    """End the session, here and in the browser."""
+    db.session.execute(delete(Session).where(Session.token_hash == _hash(request.cookies.get(SESSION_COOKIE, ""))))
+    db.session.commit()
+    response.delete_cookie(SESSION_COOKIE, secure=True, httponly=True, samesite="Lax", path="/")
+
+
+def current_name() -> str | None:
+    """Return the name of the moderator who asks; None for anybody else, and when the database is away."""
+    if "moderator" not in g:
+        g.moderator = None
+        token = request.cookies.get(SESSION_COOKIE)
+        try:
+            session = db.session.get(Session, _hash(token)) if token else None
+        except UNAVAILABLE:
+            return None
+        if session and session.expires_at > now():
+            g.moderator = session.moderator.name
+    return g.moderator
+
+
+def remove_past_sessions() -> int:
+    """Remove the sessions that are over and return their number; the caller commits."""
+    return db.session.execute(delete(Session).where(Session.expires_at <= now())).rowcount
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+@commands.command("add")
+@click.argument("name")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input instead of asking for it.")
+def add(name: str, password_stdin: bool) -> None:
+    """Add a moderator, or give one a new password; sessions of the old one end."""
+    if not 0 < len(name) <= MODERATOR or not name.isprintable() or name != name.strip():
+        raise click.UsageError(f"The name has to have 1 to {MODERATOR} printable characters, without blanks around it.")
+    if password_stdin:
+        password = click.get_text_stream("stdin").readline().rstrip("\r\n")
+    else:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        raise click.UsageError(
+            f"The password has to have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters, has {len(password)}."
+        )
+    moderator = db.session.scalar(select(Moderator).where(Moderator.name == name))
+    if moderator:
+        moderator.password_hash = generate_password_hash(password)
+        db.session.execute(delete(Session).where(Session.moderator_id == moderator.id))
+    else:
+        db.session.add(Moderator(name=name, password_hash=generate_password_hash(password)))
+    db.session.commit()
+    click.echo(f"{name} has a new password." if moderator else f"Added {name}, who logs in at /moderation/.")
+
+
+@commands.command("list")
+def show() -> None:
+    """List the moderators."""
+    for name in db.session.scalars(select(Moderator.name).order_by(Moderator.name)):
+        click.echo(name)
+
+
+@commands.command("remove")
+@click.argument("name")
+def remove(name: str) -> None:
+    """Remove a moderator and end the sessions; the audit trail keeps the name."""
+    moderator = db.session.scalar(select(Moderator).where(Moderator.name == name))
+    if moderator is None:
+        raise click.UsageError(f"There is no moderator {name}.")
+    db.session.execute(delete(Session).where(Session.moderator_id == moderator.id))
+    db.session.delete(moderator)
+    db.session.commit()
+    click.echo(f"Removed {name}.")

@@ -1,0 +1,170 @@
+"""Photos: checked by what is in them, turned upright, stripped of all but the picture, kept in a few widths."""
+
+import hashlib
+import io
+import logging
+import threading
+from datetime import timedelta
+
+from PIL import Image, ImageOps
+from sqlalchemy import select
+
+from . import media
+from .database import db
+from .models import WIDTHS, Listing, Photo, Status, now, token, widths
+
+MOST_PHOTOS = 6
+LONGEST_NAME = 64
+MAX_BYTES = 10_000_000
+FORMATS = ("JPEG", "PNG", "WEBP")
+KIND = "image/webp"
+SMALLEST_SIDE = 32
+LONGEST_SIDE = 16_000
+MAX_PIXELS = 50_000_000
+QUALITY = 80
+# A photo that was not sent with a listing is removed after a day, those of a refused listing after a month.
+ORPHAN = timedelta(days=1)
+REFUSED = timedelta(days=30)
+
+log = logging.getLogger(__name__)
+# A decoded photo takes up to 200 MB: one at a time in each worker.
+_decoding = threading.Semaphore()
+
+
+class NotAPhotoError(Exception):
+    """The file is no JPEG, PNG or WebP."""
+
+
+class BadPhotoError(Exception):
+    """The file is a photo that is not taken; the text says why."""
+
+
+def add(content: bytes) -> Photo:
+    """Keep the photo in the file `content` and return its row, committed; it belongs to no listing yet.
+
+    Raises:
+        NotAPhotoError: It is no picture of a known format.
+        BadPhotoError: It is too small, too large or broken.
+        media.MediaError: It can't be kept just now.
+    """
+    versions = encode(content)
+    largest = max(versions)
+    width, height, _ = versions[largest]
+    photo = Photo(name=token(), width=width, height=height, digest=hashlib.sha256(content).hexdigest())
+    try:
+        for version in versions.values():
+            media.store().put(_key(photo.name, version[0]), version[2], KIND)
+        db.session.add(photo)
+        db.session.commit()
+    except Exception:
+        db.session.rollback()
+        _forget(photo.name, list(versions))
+        raise
+    return photo
+
+
+def encode(content: bytes) -> dict[int, tuple[int, int, bytes]]:
+    """Return width, height and file of each version of the picture in `content`, by width.
+
+    Raises:
+        NotAPhotoError: It is no picture of a known format.
+        BadPhotoError: It is too small, too large or broken.
+    """
+    with _decoding:
+        image = _decode(content)
+        found = {}
+        for width in widths(image.width):
+            height = max(1, round(image.height * width / image.width))
+            version = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3)
+            file = io.BytesIO()
+            # Nothing of the original's metadata is handed on.
+            version.save(file, "WEBP", quality=QUALITY, method=4)
+            found[width] = (width, height, file.getvalue())
+        return found
+
+
+def _decode(content: bytes) -> Image.Image:
+    """Return the picture, upright, at least as large as the largest version where the file is."""
+    try:
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+    except Image.DecompressionBombError:
+        raise BadPhotoError(_too_large()) from None
+    except Exception:
+        # Whatever the decoder stumbles over, it is the file's fault.
+        raise NotAPhotoError from None
+    if max(image.size) > LONGEST_SIDE or image.width * image.height > MAX_PIXELS:
+        raise BadPhotoError(_too_large())
+    if min(image.size) < SMALLEST_SIDE:
+        raise BadPhotoError(f"must be at least {SMALLEST_SIDE} pixels wide and high, is {image.width} x {image.height}")
+    try:
+        # A JPEG can be read at half its size or less, which saves most of the time.
+        image.draft("RGB", (WIDTHS[-1], WIDTHS[-1]))
+        upright = ImageOps.exif_transpose(image)
+        return _on_white(upright)
+    except Exception:
+        raise BadPhotoError("can't be read: the file is broken") from None
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Return the picture in three colours; what is transparent becomes white."""
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _too_large() -> str:
+    return f"must have at most {MAX_PIXELS // 1_000_000} million pixels, and at most {LONGEST_SIDE} on a side"
+
+
+def _key(name: str, width: int) -> str:
+    """Return the key in the store: it can't be told from the address, nor the address from it."""
+    return f"photos/{hashlib.sha256(name.encode()).hexdigest()}/{width}.webp"
+
+
+def read(photo: Photo, width: int) -> bytes | None:
+    """Return the file of a version, None when there is none.
+
+    Raises:
+        media.MediaError: It can't be had just now.
+    """
+    return media.store().get(_key(photo.name, width)) if width in widths(photo.width) else None
+
+
+def find(name: str) -> tuple[Photo, bool] | None:
+    """Return a photo by its name and whether visitors may see it."""
+    row = db.session.execute(
+        select(Photo, Listing.status).outerjoin(Listing, Photo.listing_id == Listing.id).where(Photo.name == name)
+    ).first()
+    return (row[0], row[1] == Status.PUBLISHED.value) if row else None
+
+
+def remove_unused() -> int:
+    """Remove the photos that no listing needs any more and return their number.
+
+    Raises:
+        media.MediaError: The store does not answer; what is left is removed the next time.
+    """
+    orphans = select(Photo).where(Photo.listing_id.is_(None), Photo.created_at < now() - ORPHAN)
+    refused = (
+        select(Photo)
+        .join(Listing, Photo.listing_id == Listing.id)
+        .where(Listing.status == Status.REJECTED.value, Listing.decided_at < now() - REFUSED)
+    )
+    count = 0
+    for query in (orphans, refused):
+        for photo in db.session.scalars(query):
+            # The files first: a row that stays is found again.
+            media.store().delete([_key(photo.name, width) for width in widths(photo.width)])
+            db.session.delete(photo)
+            db.session.commit()
+            count += 1
+    return count
+
+
+def _forget(name: str, kept: list[int]) -> None:
+    """Remove the files of a photo that was not kept."""
+    try:
+        media.store().delete([_key(name, width) for width in kept])
+    except media.MediaError as error:
+        log.warning("files without a photo are left", extra={"fields": {"reason": str(error)}})

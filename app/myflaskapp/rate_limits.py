@@ -1,0 +1,122 @@
+"""How often one address may send something: counted in the database, so that all workers and hosts count together."""
+
+import hashlib
+import ipaddress
+import time
+from typing import ClassVar
+
+from flask import Flask, current_app, request
+from flask_limiter import Limiter
+from limits.storage import Storage
+from sqlalchemy import case, delete, select, update
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from .database import db
+from .models import RateLimit
+
+PHOTOS_PER_WRITE = 3
+# Of one address; and for one name, from wherever.
+LOGINS = "10 per 15 minutes"
+LOGINS_FOR_A_NAME = "60 per hour"
+# What one household or provider's customer has of IPv6.
+_IPV6_PREFIX = 64
+
+
+class DatabaseStorage(Storage):
+    """Counts in the table `rate_limit`. A row holds a digest of the address, and goes when its window is over."""
+
+    STORAGE_SCHEME: ClassVar[list[str]] = ["database"]
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        """What this storage raises when it can't count."""
+        return SQLAlchemyError
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        """Count `amount` more in the window that is open, or in a new one of `expiry` seconds; return the sum."""
+        digest, moment = _digest(key), int(time.time())
+        over = RateLimit.expires <= moment
+        more = (
+            update(RateLimit)
+            .where(RateLimit.key == digest)
+            # In this order: MySQL sets one column after the other.
+            .ordered_values(
+                (RateLimit.hits, case((over, amount), else_=RateLimit.hits + amount)),
+                (RateLimit.expires, case((over, moment + expiry), else_=RateLimit.expires)),
+            )
+        )
+        with db.engine.begin() as connection:
+            if not connection.execute(more).rowcount:
+                try:
+                    with connection.begin_nested():
+                        first = {"key": digest, "hits": 0, "expires": moment + expiry}
+                        connection.execute(RateLimit.__table__.insert().values(first))
+                except IntegrityError:
+                    # Another worker was first with it.
+                    pass
+                connection.execute(more)
+            return connection.scalar(select(RateLimit.hits).where(RateLimit.key == digest)) or amount
+
+    def get(self, key: str) -> int:
+        """Return the sum in the window that is open, 0 when none is."""
+        with db.engine.connect() as connection:
+            open_now = (RateLimit.key == _digest(key), RateLimit.expires > int(time.time()))
+            return connection.scalar(select(RateLimit.hits).where(*open_now)) or 0
+
+    def get_expiry(self, key: str) -> float:
+        """Return when the window ends, in seconds since 1970."""
+        with db.engine.connect() as connection:
+            return connection.scalar(select(RateLimit.expires).where(RateLimit.key == _digest(key))) or time.time()
+
+    def check(self) -> bool:
+        """Tell whether the table can be read."""
+        self.get("")
+        return True
+
+    def reset(self) -> int:
+        """Forget all counts and return how many there were."""
+        with db.engine.begin() as connection:
+            return connection.execute(delete(RateLimit)).rowcount
+
+    def clear(self, key: str) -> None:
+        """Forget one count."""
+        with db.engine.begin() as connection:
+            connection.execute(delete(RateLimit).where(RateLimit.key == _digest(key)))
+
+
+def visitor() -> str:
+    """Return what stands for whoever asks: the address; of an IPv6 address the network."""
+    address = ipaddress.ip_address(request.remote_addr or "::")
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, _IPV6_PREFIX), strict=False))
+    return str(address)
+
+
+limiter = Limiter(visitor, storage_uri="database://", strategy="fixed-window")
+writes = limiter.shared_limit(lambda: f"{current_app.config['WRITES_PER_MINUTE']} per minute", scope="writes")
+photos = limiter.limit(lambda: f"{current_app.config['WRITES_PER_MINUTE'] * PHOTOS_PER_WRITE} per minute")
+logins = limiter.limit(LOGINS, methods=["POST"])
+logins_for_a_name = limiter.limit(
+    LOGINS_FOR_A_NAME, key_func=lambda: request.form.get("name", "")[:100], methods=["POST"]
+)
+
+
+def init_app(app: Flask, writes_per_minute: int) -> None:
+    """Limit what `app` takes."""
+    app.config["WRITES_PER_MINUTE"] = writes_per_minute
+    limiter.init_app(app)
+
+
+def retry_after() -> int:
+    """Return after how many seconds a request that broke a limit may come again."""
+    broken = limiter.current_limit
+    return max(1, round(broken.reset_at - time.time())) if broken else 60
+
+
+def remove_past() -> int:
+    """Remove the counts whose window is over and return their number; the caller commits."""
+    return db.session.execute(delete(RateLimit).where(RateLimit.expires <= int(time.time()))).rowcount
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()

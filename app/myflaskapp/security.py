@@ -1,0 +1,69 @@
+"""What every answer and every form has: headers that bind the browser, and a check of where a form comes from."""
+
+import hashlib
+import hmac
+import secrets
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import Forbidden
+
+# nginx has the same for the static pages.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+SESSION_COOKIE = "__Host-session"
+# Stands in for the session where there is none yet: in the form to log in.
+VISIT_COOKIE = "__Host-visit"
+
+
+def init_app(app: Flask) -> None:
+    """Check all requests of `app` and mark all answers."""
+    app.before_request(_refuse_other_sites)
+    app.after_request(_set_headers)
+
+
+def _refuse_other_sites() -> None:
+    """Refuse what a page of another site sends; browsers say so in headers that no page can change."""
+    if request.method in SAFE_METHODS:
+        return
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    origin = request.headers.get("Origin", request.host_url.rstrip("/"))
+    if site not in ("same-origin", "none") or origin != request.host_url.rstrip("/"):
+        raise Forbidden("Forms of other sites are not taken.")
+
+
+def _set_headers(response: Response) -> Response:
+    response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Referrer-Policy", "strict-origin-when-cross-origin")
+    response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+    if "new_visit" in g:
+        set_cookie(response, VISIT_COOKIE, g.new_visit)
+    return response
+
+
+def csrf_token() -> str:
+    """Return what a form of this visitor has to send along: made from a cookie that no other site sees."""
+    cookie = request.cookies.get(SESSION_COOKIE) or request.cookies.get(VISIT_COOKIE)
+    if not cookie:
+        if "new_visit" not in g:
+            g.new_visit = secrets.token_urlsafe(32)
+        cookie = g.new_visit
+    return hmac.new(cookie.encode(), b"csrf", hashlib.sha256).hexdigest()
+
+
+def check_csrf_token() -> None:
+    """Check the form that was sent.
+
+    Raises:
+        Forbidden: Its token is missing or not this visitor's.
+    """
+    if not hmac.compare_digest(request.form.get("csrf_token", "").encode(), csrf_token().encode()):
+        raise Forbidden("The form was open for too long. Please load the page again.")
+
+
+def set_cookie(response: Response, name: str, value: str) -> None:
+    """Set a cookie that only this site gets, over TLS, and no script."""
+    response.set_cookie(name, value, secure=True, httponly=True, samesite="Lax", path="/")

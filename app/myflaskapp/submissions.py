@@ -1,0 +1,96 @@
+"""Listings that people send, from the form to the board."""
+
+import hashlib
+import json
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from .database import db
+from .models import Category, Listing, Photo, Status
+
+
+class BadSubmissionError(Exception):
+    """The submission names something that is not there: `field` says where, the text what."""
+
+    def __init__(self, field: str, detail: str) -> None:
+        super().__init__(detail)
+        self.field = field
+
+
+def find_category(slug: str) -> Category:
+    """Return the category.
+
+    Raises:
+        BadSubmissionError: There is none of this slug.
+    """
+    category = db.session.scalar(select(Category).where(Category.slug == slug))
+    if category is None:
+        raise BadSubmissionError("category", "must be the slug of a category")
+    return category
+
+
+def submit(content: dict[str, Any]) -> tuple[Listing, bool]:
+    """Keep a listing until somebody looks it over, and return it and whether it is new.
+
+    The same content is kept once as long as it waits, however often it is sent. `content` is a loaded SubmissionSchema.
+
+    Raises:
+        BadSubmissionError: The category or a photo is not there.
+    """
+    category = find_category(content["category"])
+    photos = _find_photos(content["photos"])
+    fingerprint = _fingerprint(content, photos)
+    if waiting := _find_waiting(fingerprint):
+        return waiting, False
+    if any(photo.listing_id is not None for photo in photos):
+        raise BadSubmissionError("photos", "must be photos that belong to no other listing")
+    values = {name: value for name, value in content.items() if name not in ("category", "photos")}
+    listing = Listing(**values, category=category, status=Status.PENDING.value, fingerprint=fingerprint)
+    db.session.add(listing)
+    try:
+        db.session.flush()
+        for position, photo in enumerate(photos):
+            # Taken by another listing meanwhile, perhaps.
+            free = (Photo.id == photo.id, Photo.listing_id.is_(None))
+            taken = db.session.execute(update(Photo).where(*free).values(listing_id=listing.id, position=position))
+            if not taken.rowcount:
+                raise BadSubmissionError("photos", "must be photos that belong to no other listing")
+        db.session.commit()
+    except IntegrityError:
+        db.session.rollback()
+        # The same was sent twice at once: the other one was first.
+        waiting = _find_waiting(fingerprint)
+        if waiting is None:
+            raise
+        return waiting, False
+    except BadSubmissionError:
+        db.session.rollback()
+        raise
+    return listing, True
+
+
+def find_by_receipt(receipt: str) -> Listing | None:
+    """Return the listing that its sender knows by `receipt`."""
+    return db.session.scalar(select(Listing).where(Listing.receipt == receipt))
+
+
+def _find_waiting(fingerprint: str) -> Listing | None:
+    return db.session.scalar(select(Listing).where(Listing.fingerprint == fingerprint))
+
+
+def _find_photos(names: list[str]) -> list[Photo]:
+    found = {photo.name: photo for photo in db.session.scalars(select(Photo).where(Photo.name.in_(names)))}
+    for position, name in enumerate(names):
+        if name not in found:
+            raise BadSubmissionError(
+                f"photos/{position}", "must be the id of a photo that was sent within the last day"
+            )
+    return [found[name] for name in names]
+
+
+def _fingerprint(content: dict[str, Any], photos: list[Photo]) -> str:
+    """Return a digest of what visitors would see, so by the photos' content and not by their ids."""
+    seen = content | {"photos": [photo.digest for photo in photos]}
+    return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
