@@ -71,7 +71,6 @@ def openapi() -> Response:
     except UNAVAILABLE:
         return jsonify(described)
     described["components"]["schemas"]["Submission"]["properties"]["category"] = {"type": "string", "enum": slugs}
-    return described
     return set_caching(jsonify(described))
 
 

@@ -1,16 +1,33 @@
-"""The app on a fresh SQLite database, migrated by its own migration and filled by its own seed command."""
+"""The app on a fresh database, migrated by its own migrations and filled by its own seed command.
 
+The database is SQLite; with `--mysql` a schema of its own on the lab's MySQL.
+"""
+
+import io
+import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import config
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from myflaskapp import create_app
+from myflaskapp.database import db
+from PIL import Image
+from sqlalchemy import create_engine, insert, make_url, text
+
+from lab import login
 
 APP_FOLDER = Path(__file__).resolve().parents[2] / "app"
+SCHEMA = "outport_tests"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take --mysql."""
+    parser.addoption("--mysql", action="store_true", help="test on the MySQL of the lab, which has to be up")
 
 
 @pytest.fixture
@@ -19,40 +36,108 @@ def app_folder() -> Path:
     return APP_FOLDER
 
 
-def make_app(folder: Path) -> Flask:
-    """Return the app with its database in `folder`."""
-    return create_app(config.load({"DATABASE_URL": f"sqlite:///{folder / 'listings.sqlite3'}"}))
+def make_app(folder: Path, url: str = "", **environ: str) -> Flask:
+    """Return the app with its photos, and without a URL its database too, in `folder`."""
+    return create_app(
+        config.load(
+            {
+                "DATABASE_URL": url or f"sqlite:///{folder / 'listings.sqlite3'}",
+                "MEDIA_FOLDER": str(folder / "media"),
+                "WRITES_PER_MINUTE": "1000",
+                **environ,
+            }
+        )
+    )
 
 
-def run(app: Flask, *arguments: str) -> None:
-    """Run a command of the app's command line."""
-    result = app.test_cli_runner().invoke(args=arguments)
+def run(app: Flask, *arguments: str, **options: Any) -> str:
+    """Run a command of the app's command line and return what it prints."""
+    result = app.test_cli_runner().invoke(args=arguments, **options)
     assert result.exit_code == 0, result.output
+    return result.output
 
 
 @pytest.fixture(scope="session")
-def seeded_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a database that was migrated and seeded once; tests work on copies."""
+def mysql_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of an empty schema on the lab's MySQL, removed at the end; empty without --mysql."""
+    if not request.config.getoption("--mysql"):
+        yield ""
+        return
+    url = login.database_url(SCHEMA)
+    recreate_schema(url)
+    yield url
+    administer(url, f"DROP DATABASE {SCHEMA}")
+
+
+def recreate_schema(url: str) -> None:
+    """Make the schema anew."""
+    administer(url, f"DROP DATABASE IF EXISTS {SCHEMA}", f"CREATE DATABASE {SCHEMA} CHARACTER SET utf8mb4")
+
+
+def administer(url: str, *statements: str) -> None:
+    """Run statements on the server, outside the schema."""
+    engine = create_engine(make_url(url).set(database=""))
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+Rows = dict[str, list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="session")
+def seeded(tmp_path_factory: pytest.TempPathFactory, mysql_url: str) -> tuple[Path, Rows]:
+    """A folder with a database and photos that were migrated and seeded once, and all of its rows; tests work on copies."""
     folder = tmp_path_factory.mktemp("seeded")
-    app = make_app(folder)
+    app = make_app(folder, mysql_url)
     run(app, "db", "upgrade")
     run(app, "seed")
-    return folder
+    with app.app_context():
+        rows = {
+            table.name: [dict(row._mapping) for row in db.session.execute(table.select())]
+            for table in db.metadata.sorted_tables
+        }
+        db.session.remove()
+        db.engine.dispose()
+    return folder, rows
 
 
 @pytest.fixture
-def empty_app(tmp_path: Path) -> Flask:
+def empty_app(tmp_path: Path, mysql_url: str, seeded: tuple[Path, Rows]) -> Iterator[Flask]:
     """The app with tables and nothing in them."""
-    app = make_app(tmp_path)
+    app = make_app(tmp_path, mysql_url)
     run(app, "db", "upgrade")
-    return app
+    if mysql_url:
+        restore(app, {})
+    yield app
+    with app.app_context():
+        db.engine.dispose()
 
 
 @pytest.fixture
-def app(seeded_folder: Path, tmp_path: Path) -> Flask:
+def app(seeded: tuple[Path, Rows], tmp_path: Path, mysql_url: str) -> Iterator[Flask]:
     """The app with its sample content."""
-    shutil.copy(seeded_folder / "listings.sqlite3", tmp_path)
-    return make_app(tmp_path)
+    folder, rows = seeded
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    app = make_app(tmp_path, mysql_url)
+    if mysql_url:
+        restore(app, rows)
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+def restore(app: Flask, rows: Rows) -> None:
+    """Put these rows into the tables, in place of what is there."""
+    generated = {"price_order"}
+    with app.app_context(), db.engine.begin() as connection:
+        for table in reversed(db.metadata.sorted_tables):
+            connection.execute(table.delete())
+        for table in db.metadata.sorted_tables:
+            entries = [{k: v for k, v in row.items() if k not in generated} for row in rows.get(table.name, [])]
+            if entries:
+                connection.execute(insert(table), entries)
 
 
 @pytest.fixture
@@ -63,7 +148,7 @@ def client(app: Flask) -> Iterator[FlaskClient]:
 
 
 @pytest.fixture
-def listing() -> dict[str, object]:
+def submission() -> dict[str, Any]:
     """A listing that the app takes."""
     return {
         "title": "Kettle, hardly used",
@@ -73,3 +158,31 @@ def listing() -> dict[str, object]:
         "price_cents": 1250,
         "contact_email": "kettle@example.org",
     }
+
+
+Picture = Callable[..., bytes]
+
+
+@pytest.fixture(scope="session")
+def picture() -> Picture:
+    """Makes the file of a picture: `picture(800, 600, "PNG", **options of Image.save)`; noise, so that it is not tiny."""
+
+    def make(width: int = 800, height: int = 600, kind: str = "JPEG", **options: Any) -> bytes:
+        chance = random.Random(width * height)
+        small = Image.frombytes("RGB", (16, 12), chance.randbytes(16 * 12 * 3))
+        file = io.BytesIO()
+        small.resize((width, height)).save(file, kind, **options)
+        return file.getvalue()
+
+    return make
+
+
+@pytest.fixture
+def count(app: Flask) -> Callable[[str], int]:
+    """Counts the rows of a table."""
+
+    def ask(table: str) -> int:
+        with app.app_context():
+            return db.session.scalar(text(f"SELECT COUNT(*) FROM {table}")) or 0
+
+    return ask

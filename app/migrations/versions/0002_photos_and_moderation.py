@@ -14,15 +14,6 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-COLUMNS = (
-    sa.Column("reason", sa.String(500), nullable=False, server_default=""),
-    sa.Column("receipt", sa.String(32), nullable=True),
-    sa.Column("fingerprint", sa.String(64), nullable=True),
-    sa.Column("published_at", sa.DateTime, nullable=True),
-    sa.Column("decided_at", sa.DateTime, nullable=True),
-)
-# The lowest prices first, and what has none at the end.
-PRICE_ORDER = sa.Column("price_order", sa.Integer, sa.Computed("coalesce(price_cents, 2147483647)"), nullable=False)
 INDEXES = {
     "ix_listing_newest": ["status", "published_at", "id"],
     "ix_listing_category_newest": ["category_id", "status", "published_at", "id"],
@@ -45,11 +36,11 @@ LENGTHS = {
 
 
 def upgrade() -> None:
-    _add_columns(*COLUMNS)
+    _add_columns(*_plain_columns())
     op.execute("UPDATE listing SET published_at = created_at WHERE status = 'published' AND published_at IS NULL")
     _add_constraints()
     # The last: SQLite adds constraints by copying the table, and this column can't be copied.
-    _add_columns(PRICE_ORDER)
+    _add_columns(_price_order())
     for name, columns in INDEXES.items():
         _create_index(name, "listing", columns)
     if _is_mysql():
@@ -122,15 +113,30 @@ def downgrade() -> None:
         _create_index(name, "listing", columns)
     for name in (TEXT_INDEX, *INDEXES):
         _drop_index(name, "listing")
-    _drop_columns(PRICE_ORDER)
+    _drop_columns(_price_order())
     _drop_constraints()
-    _drop_columns(*COLUMNS)
+    _drop_columns(*_plain_columns())
+
+
+def _plain_columns() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("reason", sa.String(500), nullable=False, server_default=""),
+        sa.Column("receipt", sa.String(32), nullable=True),
+        sa.Column("fingerprint", sa.String(64), nullable=True),
+        sa.Column("published_at", sa.DateTime, nullable=True),
+        sa.Column("decided_at", sa.DateTime, nullable=True),
+    ]
+
+
+def _price_order() -> sa.Column[Any]:
+    """Return the column for the order from the lowest price: what has none is at the end."""
+    return sa.Column("price_order", sa.Integer, sa.Computed("coalesce(price_cents, 2147483647)"), nullable=False)
 
 
 def _add_columns(*columns: sa.Column[Any]) -> None:
     for column in columns:
         if column.name not in _columns("listing"):
-            op.add_column("listing", column.copy())
+            op.add_column("listing", column)
 
 
 def _drop_columns(*columns: sa.Column[Any]) -> None:

@@ -1,19 +1,16 @@
 """The stack as the tests see it: the site from outside, its host from inside, its AWS through the API."""
 
-import base64
-import json
 import subprocess
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pymysql
 import pytest
 import testinfra
 from testinfra.host import Host
 
-from lab import certificates, operations
-from lab.layout import AWS_ENDPOINT, REGION, SSH_CONFIG
+from lab import certificates, login, operations
+from lab.layout import SSH_CONFIG
 from lab.visitor import Visitor
 
 SETTINGS = operations.settings()
@@ -35,28 +32,13 @@ def web() -> Host:
 @pytest.fixture(scope="session")
 def aws() -> Any:
     """Makes clients of the lab's AWS: aws("s3")."""
-
-    def client(service: str) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=AWS_ENDPOINT,
-            region_name=REGION,
-            aws_access_key_id="OUTPORTLAB",
-            aws_secret_access_key="tests",
-        )
-
-    return client
+    return login.client
 
 
 @pytest.fixture(scope="session")
-def secret(aws: Any) -> dict[str, Any]:
+def secret() -> dict[str, Any]:
     """The database credentials in plain text, as only the app and the operator can read them."""
-    name = f"/outport/{SETTINGS['environment_name']}/{SETTINGS['app_name']}/database"
-    ciphertext = aws("ssm").get_parameter(Name=name)["Parameter"]["Value"]
-    context = {"Application": str(SETTINGS["app_name"]), "Environment": str(SETTINGS["environment_name"])}
-    plain = aws("kms").decrypt(CiphertextBlob=base64.b64decode(ciphertext), EncryptionContext=context)["Plaintext"]
-    credentials: dict[str, Any] = json.loads(plain)
-    return credentials
+    return login.database_credentials()
 
 
 class Database:

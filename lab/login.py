@@ -1,0 +1,40 @@
+"""The database's credentials in plain text, as an operator of the lab's account may read them."""
+
+import base64
+import json
+from typing import Any
+from urllib.parse import quote
+
+import boto3
+
+from lab import certificates, operations
+from lab.layout import AWS_ENDPOINT, REGION
+
+
+def client(service: str) -> Any:
+    """Return a client of the lab's AWS."""
+    return boto3.client(
+        service,
+        endpoint_url=AWS_ENDPOINT,
+        region_name=REGION,
+        aws_access_key_id="OUTPORTLAB",
+        aws_secret_access_key="tests",
+    )
+
+
+def database_credentials() -> dict[str, Any]:
+    """Return what the app decrypts: username, password, host, port and dbname."""
+    settings = operations.settings()
+    name = f"/outport/{settings['environment_name']}/{settings['app_name']}/database"
+    ciphertext = client("ssm").get_parameter(Name=name)["Parameter"]["Value"]
+    context = {"Application": str(settings["app_name"]), "Environment": str(settings["environment_name"])}
+    plain = client("kms").decrypt(CiphertextBlob=base64.b64decode(ciphertext), EncryptionContext=context)["Plaintext"]
+    return json.loads(plain)
+
+
+def database_url(schema: str) -> str:
+    """Return SQLAlchemy's address of a schema on the lab's MySQL, by its number since its name is known to the hosts alone."""
+    found = database_credentials()
+    server = f"{operations.status().databases[0].address}:{found['port']}"
+    options = f"ssl_ca={certificates.CA}&ssl_check_hostname=false"
+    return f"mysql+pymysql://{quote(found['username'])}:{quote(found['password'], safe='')}@{server}/{schema}?{options}"

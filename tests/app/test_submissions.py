@@ -1,0 +1,235 @@
+"""What somebody notices who sends a listing or a message."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from myflaskapp.database import db
+from myflaskapp.models import Listing, Status, now
+from sqlalchemy import select, text
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
+
+URL = "/api/v1/submissions"
+MESSAGES = "/api/v1/messages"
+MESSAGE = {"name": "A visitor 😀", "email": "visitor@example.org", "body": "Hello\nthere"}
+
+
+def complaints(answer: Any) -> dict[str, str]:
+    assert answer.status_code == 422
+    assert answer.mimetype == "application/problem+json"
+    return {error["pointer"]: error["detail"] for error in answer.json["errors"]}
+
+
+def listing_of(app: Flask, receipt: str) -> int:
+    """Return the id of the listing with this receipt."""
+    with app.app_context():
+        return db.session.scalar(select(Listing.id).where(Listing.receipt == receipt)) or 0
+
+
+def publish(app: Flask, receipt: str) -> int:
+    """Put a listing on the board, as a moderator does; return its id."""
+    with app.app_context():
+        listing = db.session.scalars(select(Listing).where(Listing.receipt == receipt)).one()
+        listing.status, listing.published_at, listing.fingerprint = Status.PUBLISHED.value, now(), None
+        db.session.commit()
+        return listing.id
+
+
+def test_a_listing_waits_until_it_is_published(app: Flask, client: FlaskClient, submission: dict[str, Any]) -> None:
+    submission |= {"title": "Kettle 🫖 שלום", "description": "O'Brien's <b>\r\nline"}
+    answer = client.post(URL, json=submission)
+    assert answer.status_code == 201
+    assert answer.json["status"] == "pending"
+    receipt, number = answer.json["receipt"], listing_of(app, answer.json["receipt"])
+    assert client.get(f"{URL}/{receipt}").json == answer.json
+    assert client.get(f"/api/v1/listings/{number}").status_code == 404
+    assert client.get(f"/listings/{number}").status_code == 404
+    publish(app, receipt)
+    shown = client.get(f"/api/v1/listings/{number}").json
+    assert (shown["title"], shown["description"]) == ("Kettle 🫖 שלום", "O'Brien's <b>\nline")
+    assert client.get("/api/v1/listings", query_string={"q": "🫖 kettle"}).json["items"][0]["id"] == number
+    assert client.get(f"{URL}/{receipt}").json["status"] == "published"
+    page = client.get(f"/listings/{number}").text
+    assert "Kettle 🫖 שלום" in page
+    assert "&lt;b&gt;" in page
+    assert "<b>" not in page
+
+
+def test_the_sender_sees_how_the_listing_fares(app: Flask, client: FlaskClient, submission: dict[str, Any]) -> None:
+    answer = client.post(URL, json=submission).json
+    page = client.get(answer["url"])
+    assert page.status_code == 200
+    assert "Kettle, hardly used" in page.text
+    assert page.headers["Cache-Control"] == "no-store"
+    assert page.headers["Referrer-Policy"] == "no-referrer"
+    number = publish(app, answer["receipt"])
+    assert f"/listings/{number}" in client.get(answer["url"]).text
+    for unknown in ("/submissions/nothing", f"{URL}/nothing"):
+        assert client.get(unknown).status_code == 404
+
+
+def test_the_same_sent_twice_is_one_listing(
+    app: Flask, client: FlaskClient, submission: dict[str, Any], count: Callable[[str], int]
+) -> None:
+    before = count("listing")
+    first, second = client.post(URL, json=submission), client.post(URL, json=submission)
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert second.json == first.json
+    assert count("listing") == before + 1
+    assert client.post(URL, json=submission | {"price_cents": 1300}).status_code == 201
+    publish(app, first.json["receipt"])
+    assert client.post(URL, json=submission).status_code == 201
+
+
+def test_the_same_sent_at_once_is_one_listing(
+    app: Flask, submission: dict[str, Any], count: Callable[[str], int]
+) -> None:
+    before = count("listing")
+
+    def send(_: int) -> tuple[int, str]:
+        answer = app.test_client().post(URL, json=submission)
+        return answer.status_code, answer.json["receipt"]
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(send, range(8)))
+    assert sorted(status for status, _ in answers) == [200] * 7 + [201]
+    assert len({receipt for _, receipt in answers}) == 1
+    assert count("listing") == before + 1
+
+
+HOSTILE = (
+    "'; DROP TABLE listing; --",
+    "<script>alert(1)</script>",
+    "{{ 7 * 7 }}",
+    "${7*7}",
+    "../../etc/passwd",
+    "%00%s%n",
+)
+
+
+@pytest.mark.parametrize("attack", HOSTILE)
+def test_sql_and_markup_are_only_text(app: Flask, client: FlaskClient, submission: dict[str, Any], attack: str) -> None:
+    texts = {name: f"{attack} {name}" for name in ("title", "description", "place")}
+    number = publish(app, client.post(URL, json=submission | texts).json["receipt"])
+    shown = client.get(f"/api/v1/listings/{number}").json
+    assert {name: shown[name] for name in texts} == texts
+    page = client.get(f"/listings/{number}").text
+    assert "<script>alert" not in page
+    assert "49" not in page.split("<h1")[1].split("</h1>")[0]
+    for name in ("q", "place", "category", "cursor", "sort"):
+        assert client.get("/api/v1/listings", query_string={name: attack}).status_code in (200, 422)
+    assert client.post(MESSAGES, json=MESSAGE | {"name": attack, "body": attack}).status_code == 201
+
+
+@pytest.mark.parametrize("price", [None, 0, 1_000_000_000])
+def test_prices_that_are_taken(client: FlaskClient, submission: dict[str, Any], price: int | None) -> None:
+    assert client.post(URL, json=submission | {"price_cents": price}).status_code == 201
+
+
+def test_every_missing_field_is_named_at_once(client: FlaskClient) -> None:
+    wrong = complaints(client.post(URL, json={}))
+    assert set(wrong) == {"#/title", "#/description", "#/category", "#/place", "#/contact_email"}
+    assert set(wrong.values()) == {"is required"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("title", value) for value in ("", " \t ", "\u200b", "x" * 121, "a\0b", "two\nlines", 5, True, [], {}, None)),
+        *(("description", value) for value in ("x" * 4001, "\ud800", "\x1b[31m")),
+        *(("price_cents", value) for value in (-1, 1.5, 1e400, float("nan"), "12", True, 10**9 + 1, 10**4000, [])),
+        *(
+            ("contact_email", value)
+            for value in ("a", "a@b", "a b@example.org", "@example.org", "a@example.org\n.x", "é")
+        ),
+        *(("category", value) for value in ("nothing", 3, "\0")),
+        ("status", "published"),
+        ("id", 1),
+    ],
+)
+def test_each_bad_field_is_named(client: FlaskClient, submission: dict[str, Any], field: str, value: object) -> None:
+    assert set(complaints(client.post(URL, json=submission | {field: value}))) == {f"#/{field}"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b"null", 400),
+        (b"[]", 400),
+        (b'"text"', 400),
+        (b"\xff\xfe", 400),
+        (b"[" * 60_000, 400),
+        (b'{"price_cents":' + b"9" * 5000 + b"}", 400),
+        (b'{"title":"' + b"x" * 70_000 + b'"}', 413),
+    ],
+)
+def test_a_body_that_is_no_json_object(client: FlaskClient, body: bytes, status: int) -> None:
+    answer = client.post(URL, data=body, content_type="application/json")
+    assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain", ""])
+@pytest.mark.parametrize("path", [URL, MESSAGES])
+def test_forms_of_other_sites_are_refused(client: FlaskClient, kind: str, path: str) -> None:
+    assert client.post(path, data=b"{}", content_type=kind).status_code == 415
+
+
+def test_a_message_is_kept(client: FlaskClient, count: Callable[[str], int]) -> None:
+    assert client.post(MESSAGES, json=MESSAGE).status_code == 201
+    assert count("message") == 1
+    assert set(complaints(client.post(MESSAGES, json={"name": 1}))) == {"#/name", "#/email", "#/body"}
+    assert count("message") == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://elsewhere.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "https://other.localhost"},
+    ],
+)
+@pytest.mark.parametrize("path", [URL, MESSAGES, "/api/v1/photos", "/moderation/login"])
+def test_what_another_site_sends_is_refused(client: FlaskClient, path: str, headers: dict[str, str]) -> None:
+    assert client.post(path, json=MESSAGE, headers=headers).status_code == 403
+
+
+def test_what_this_site_sends_is_taken(client: FlaskClient) -> None:
+    headers = {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
+    assert client.post(MESSAGES, json=MESSAGE, headers=headers).status_code == 201
+
+
+BAD_ROWS = {
+    "listing": {
+        "title": ["", "x" * 121],
+        "description": ["", "x" * 4001],
+        "place": ["", "x" * 81],
+        "contact_email": ["", "x" * 255],
+        "price_cents": [-1, 10**9 + 1],
+        "status": ["lost"],
+    },
+    "message": {"name": ["", "x" * 81], "email": ["", "x" * 255], "body": ["", "x" * 4001]},
+}
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        (table, column, value)
+        for table, columns in BAD_ROWS.items()
+        for column, values in columns.items()
+        for value in values
+    ],
+)
+def test_the_database_itself_refuses_what_is_beyond_the_limits(
+    app: Flask, client: FlaskClient, table: str, column: str, value: object
+) -> None:
+    client.post(MESSAGES, json=MESSAGE)
+    with app.app_context(), pytest.raises((IntegrityError, OperationalError, DataError)):
+        db.session.execute(text(f"UPDATE {table} SET {column} = :value"), {"value": value})
