@@ -1,5 +1,6 @@
 """Routes beside the API: a listing's page, its photos, and the client's files when no web server serves them."""
 
+from datetime import datetime
 from pathlib import Path
 
 from flask import Blueprint, Response, current_app, redirect, render_template, request, send_from_directory, url_for
@@ -76,6 +77,12 @@ def dollars(cents: int | None) -> str:
     return f"${cents // CENTS:,}" + (f".{cents % CENTS:02}" if cents % CENTS else "")
 
 
+@blueprint.app_template_filter("day")
+def day(moment: datetime) -> str:
+    """Write a day for people: `November 3, 2026`."""
+    return f"{moment:%B} {moment.day}, {moment.year}"
+
+
 @blueprint.get("/listings")
 def listings_page() -> AnyResponse:
     """Lead those who shorten a listing's address to all listings."""
@@ -94,7 +101,7 @@ def home() -> Response:
     return client_file("index.html")
 
 
-@blueprint.get("/<name>")
+@blueprint.get("/<path:name>")
 def client_file(name: str) -> Response:
     """Serve the client. A web server in front does this itself and asks the app only for what it does not have."""
     return send_from_directory(CLIENT_FOLDER, name)

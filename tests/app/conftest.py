@@ -141,10 +141,9 @@ def restore(app: Flask, rows: Rows) -> None:
 
 
 @pytest.fixture
-def client(app: Flask) -> Iterator[FlaskClient]:
+def client(app: Flask) -> FlaskClient:
     """A visitor of the seeded app."""
-    with app.test_client() as visitor:
-        yield visitor
+    return app.test_client()
 
 
 @pytest.fixture

@@ -149,15 +149,15 @@ def test_the_connection_gets_the_credentials_and_verified_tls(vault: Vault, serv
 
 def test_rotated_credentials_are_read_again_once(vault: Vault, server: Server) -> None:
     client = create_app(config.load(vault.environ())).test_client()
-    client.get("/readyz")
+    client.get("/api/v1/categories")
     server.password = "second-9Kp"
     server.asked.clear()
-    client.get("/readyz")
+    client.get("/api/v1/categories")
     assert [asked["password"] for asked in server.asked] == [PASSWORD, PASSWORD]
     vault.write(json.dumps(LOGIN | {"password": server.password}))
     server.asked.clear()
-    client.get("/readyz")
-    client.get("/readyz")
+    client.get("/api/v1/categories")
+    client.get("/api/v1/categories")
     assert [asked["password"] for asked in server.asked] == [PASSWORD, server.password, server.password]
 
 

@@ -1,0 +1,316 @@
+"""What a moderator, and somebody who would like to be one, notices."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from conftest import Picture, run
+from flask import Flask
+from flask.testing import FlaskClient
+from myflaskapp.database import db
+from myflaskapp.models import Listing, Moderator, Session, now
+from sqlalchemy import select
+
+NAME, PASSWORD = "keeper", "tea and toutons"
+LOGIN = "/moderation/login"
+PAGES = ("/moderation/", "/moderation/listings/1", "/moderation/messages", "/moderation/audit")
+
+
+@pytest.fixture(autouse=True)
+def moderator(app: Flask) -> None:
+    """Somebody who may log in."""
+    run(app, "moderator", "add", NAME, "--password-stdin", input=f"{PASSWORD}\n")
+
+
+def token(client: FlaskClient, path: str = LOGIN) -> str:
+    """The token in the form of a page."""
+    found = re.search('name="csrf_token" value="([0-9a-f]{64})"', client.get(path).text)
+    assert found
+    return found[1]
+
+
+def log_in(client: FlaskClient, name: str = NAME, password: str = PASSWORD, following: str = "") -> Any:
+    form = {"csrf_token": token(client), "name": name, "password": password, "next": following}
+    return client.post(LOGIN, data=form)
+
+
+@pytest.fixture
+def keeper(app: Flask) -> FlaskClient:
+    """A moderator who has logged in."""
+    visitor = app.test_client()
+    assert log_in(visitor).status_code == 303
+    return visitor
+
+
+@pytest.fixture
+def waiting(app: Flask, client: FlaskClient, submission: dict[str, Any]) -> int:
+    """The id of a listing that waits."""
+    receipt = client.post("/api/v1/submissions", json=submission).json["receipt"]
+    with app.app_context():
+        return db.session.scalar(select(Listing.id).where(Listing.receipt == receipt)) or 0
+
+
+def decide(keeper: FlaskClient, number: int, action: str, **changes: Any) -> Any:
+    """Send the form of a listing as it is shown, with changes."""
+    path = f"/moderation/listings/{number}"
+    page = keeper.get(path).text
+    form: dict[str, Any] = {"csrf_token": token(keeper, path), "action": action}
+    for name in ("title", "place", "price", "contact_email"):
+        form[name] = re.search(f'name="{name}"[^>]*value="([^"]*)"', page)[1]  # type: ignore[index]
+    for name in ("description", "reason"):
+        form[name] = re.search(f'name="{name}"[^>]*>([^<]*)<', page)[1]  # type: ignore[index]
+    form["category"] = re.search('value="([^"]+)" selected', page)[1]  # type: ignore[index]
+    return keeper.post(path, data=form | changes)
+
+
+def test_strangers_are_led_to_the_login_and_on_to_where_they_wanted(client: FlaskClient) -> None:
+    for path in PAGES:
+        answer = client.get(path)
+        assert answer.status_code == 303
+        assert answer.headers["Location"].startswith(LOGIN)
+    assert log_in(client, following="/moderation/audit").headers["Location"] == "/moderation/audit"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://elsewhere.example/moderation/", "//elsewhere.example/moderation/", "/\\elsewhere", "/submit.html"],
+)
+def test_the_login_leads_to_its_own_pages_only(client: FlaskClient, address: str) -> None:
+    assert log_in(client, following=address).headers["Location"] == "/moderation/"
+
+
+def test_the_session_is_for_this_site_alone(app: Flask, client: FlaskClient) -> None:
+    cookie = log_in(client).headers["Set-Cookie"]
+    assert cookie.startswith("__Host-session=")
+    for part in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/"):
+        assert part in cookie
+    assert "Domain" not in cookie
+    value = cookie.split("=")[1].split(";")[0]
+    with app.app_context():
+        assert value not in [session.token_hash for session in db.session.scalars(select(Session))]
+
+
+@pytest.mark.parametrize(
+    ("name", "password"),
+    [(NAME, "wrong password"), ("nobody", PASSWORD), (NAME.upper(), PASSWORD), ("", ""), (NAME, PASSWORD * 50)],
+)
+def test_a_wrong_login_does_not_say_what_is_wrong(client: FlaskClient, name: str, password: str) -> None:
+    answer = log_in(client, name, password)
+    assert answer.status_code == 403
+    assert "This name and password" in answer.text
+    assert client.get("/moderation/").status_code == 303
+
+
+def test_guessing_is_slowed_down(client: FlaskClient) -> None:
+    statuses = [log_in(client, password=f"guess {number}").status_code for number in range(12)]
+    assert statuses == [403] * 10 + [429] * 2
+    answer = log_in(client)
+    assert answer.status_code == 429
+    assert 0 < int(answer.headers["Retry-After"]) <= 900
+    assert "Easy on the oars" in answer.text
+
+
+def test_logging_out_ends_the_session_for_whoever_has_the_cookie(app: Flask, keeper: FlaskClient) -> None:
+    thief = app.test_client()
+    thief.set_cookie("__Host-session", keeper.get_cookie("__Host-session").value)  # type: ignore[union-attr]
+    assert thief.get("/moderation/").status_code == 200
+    keeper.post("/moderation/logout", data={"csrf_token": token(keeper, "/moderation/audit")})
+    assert keeper.get("/moderation/").status_code == 303
+    assert thief.get("/moderation/").status_code == 303
+
+
+def test_a_session_ends_by_itself(app: Flask, keeper: FlaskClient) -> None:
+    with app.app_context():
+        for session in db.session.scalars(select(Session)):
+            session.expires_at = now() - timedelta(seconds=1)
+        db.session.commit()
+    assert keeper.get("/moderation/").status_code == 303
+    assert "1 logins" in run(app, "clean")
+
+
+@pytest.mark.parametrize("given", ["", "0" * 64, "é"])
+def test_a_form_without_its_token_changes_nothing(app: Flask, keeper: FlaskClient, waiting: int, given: str) -> None:
+    assert decide(keeper, waiting, "publish", csrf_token=given).status_code == 403
+    assert keeper.post("/moderation/logout", data={"csrf_token": given}).status_code == 403
+    assert keeper.get(f"/listings/{waiting}").status_code == 404
+    stranger = app.test_client()
+    assert stranger.post(LOGIN, data={"csrf_token": given, "name": NAME, "password": PASSWORD}).status_code == 403
+
+
+def test_the_token_of_somebody_else_is_refused(app: Flask, keeper: FlaskClient, waiting: int) -> None:
+    other = app.test_client()
+    log_in(other)
+    assert decide(keeper, waiting, "publish", csrf_token=token(other, "/moderation/audit")).status_code == 403
+
+
+def test_publishing_puts_a_listing_on_the_board(client: FlaskClient, keeper: FlaskClient, waiting: int) -> None:
+    assert "Kettle, hardly used" in keeper.get("/moderation/").text
+    assert decide(keeper, waiting, "publish").headers["Location"] == "/moderation/"
+    assert client.get("/api/v1/listings?limit=1").json["items"][0]["id"] == waiting
+    assert "Kettle, hardly used" not in keeper.get("/moderation/").text
+    assert "Kettle, hardly used" in keeper.get("/moderation/?status=published").text
+    assert re.search(
+        rf"{NAME}</td>\s*<td>published</td>\s*<td><a[^>]*>{waiting}<", keeper.get("/moderation/audit").text
+    )
+
+
+def test_refusing_needs_a_reason_and_tells_the_sender(
+    app: Flask, client: FlaskClient, keeper: FlaskClient, waiting: int
+) -> None:
+    refused = decide(keeper, waiting, "reject")
+    assert refused.status_code == 422
+    assert "This must not be empty." in refused.text
+    assert decide(keeper, waiting, "reject", reason="Kettles <b>only</b> on Mondays").status_code == 303
+    with app.app_context():
+        receipt = db.session.get(Listing, waiting).receipt
+    assert client.get(f"/api/v1/submissions/{receipt}").json["status"] == "rejected"
+    assert "Kettles &lt;b&gt;only&lt;/b&gt; on Mondays" in client.get(f"/submissions/{receipt}").text
+    assert client.get(f"/listings/{waiting}").status_code == 404
+
+
+def test_a_published_listing_can_be_taken_down_and_put_back_in_its_place(
+    client: FlaskClient, keeper: FlaskClient
+) -> None:
+    before = [item["id"] for item in client.get("/api/v1/listings?limit=100").json["items"]]
+    assert decide(keeper, 5, "reject", reason="Sold").status_code == 303
+    assert client.get("/listings/5").status_code == 404
+    assert decide(keeper, 5, "publish").status_code == 303
+    assert [item["id"] for item in client.get("/api/v1/listings?limit=100").json["items"]] == before
+    trail = keeper.get("/moderation/listings/5").text
+    assert "took down" in trail
+    assert "Sold" in trail
+
+
+def test_edits_are_saved_and_recorded(client: FlaskClient, keeper: FlaskClient, waiting: int) -> None:
+    assert decide(keeper, waiting, "save", title="Kettle", price="$1,012.5", category="free").status_code == 303
+    decide(keeper, waiting, "publish")
+    shown = client.get(f"/api/v1/listings/{waiting}").json
+    assert (shown["title"], shown["price_cents"], shown["category"]["slug"]) == ("Kettle", 101250, "free")
+    assert "title, category, price_cents" in keeper.get("/moderation/audit").text.replace(
+        "title, price_cents, category", "title, category, price_cents"
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("title", "", "must not be empty"),
+        ("title", "x" * 121, "at most 120"),
+        ("price", "a lot", "amount of dollars"),
+        ("price", "1.005", "amount of dollars"),
+        ("price", "-1", "from 0 to"),
+        ("price", "1e99", "from 0 to"),
+        ("price", "NaN", "amount of dollars"),
+        ("category", "nothing", "slug of a category"),
+        ("contact_email", "kettle", "e-mail address"),
+    ],
+)
+def test_a_bad_edit_is_named_and_changes_nothing(
+    client: FlaskClient, keeper: FlaskClient, waiting: int, field: str, value: str, said: str
+) -> None:
+    answer = decide(keeper, waiting, "publish", **{field: value, "place": "Elsewhere"})
+    assert answer.status_code == 422
+    assert said in answer.text
+    assert 'value="Elsewhere"' in answer.text
+    assert client.get(f"/listings/{waiting}").status_code == 404
+    assert "Elsewhere" not in keeper.get(f"/moderation/listings/{waiting}").text
+
+
+def test_an_unknown_action_is_refused(keeper: FlaskClient, waiting: int) -> None:
+    assert decide(keeper, waiting, "explode").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/moderation/?status=lost",
+        "/moderation/?page=0",
+        "/moderation/?page=x",
+        "/moderation/listings/99999",
+        "/moderation/audit?page=%D9%A3",
+    ],
+)
+def test_what_is_not_there_is_a_page_that_says_so(keeper: FlaskClient, path: str) -> None:
+    assert keeper.get(path).status_code == 404
+
+
+def test_photos_that_wait_are_for_moderators_and_can_be_removed(
+    app: Flask, client: FlaskClient, keeper: FlaskClient, submission: dict[str, Any], picture: Picture
+) -> None:
+    sent = [client.post("/api/v1/photos", data=picture(400 + n, 300), content_type="image/jpeg").json for n in range(2)]
+    names = [photo["id"] for photo in sent]
+    receipt = client.post("/api/v1/submissions", json=submission | {"photos": names}).json["receipt"]
+    with app.app_context():
+        number = db.session.scalar(select(Listing.id).where(Listing.receipt == receipt)) or 0
+    url = sent[0]["sizes"][0]["url"]
+    assert client.get(url).status_code == 404
+    seen = keeper.get(url)
+    assert (seen.status_code, seen.headers["Cache-Control"]) == (200, "private, no-store")
+    decide(keeper, number, "publish", remove_photo=names[0])
+    assert client.get(url).status_code == 404
+    assert client.get(sent[1]["sizes"][0]["url"]).status_code == 200
+
+
+def test_messages_are_read_and_removed(client: FlaskClient, keeper: FlaskClient, count: Callable[[str], int]) -> None:
+    client.post("/api/v1/messages", json={"name": "A <i>", "email": "a@example.org", "body": "b"})
+    page = keeper.get("/moderation/messages").text
+    assert "A &lt;i&gt;" in page
+    path = re.search('action="(/moderation/messages/[0-9]+/delete)"', page)[1]  # type: ignore[index]
+    for _ in range(2):
+        assert keeper.post(path, data={"csrf_token": token(keeper, "/moderation/audit")}).status_code == 303
+    assert count("message") == 0
+
+
+def test_long_lists_have_pages(app: Flask, keeper: FlaskClient) -> None:
+    run(app, "seed", "--listings", "120")
+    seen, path = [], "/moderation/?status=published"
+    while path:
+        page = keeper.get(path).text
+        seen += re.findall('href="/moderation/listings/([0-9]+)"', page)
+        following = re.search('<a class="button quiet" href="([^"]+)"', page)
+        path = following[1].replace("&amp;", "&") if following else ""
+    assert len(seen) == len(set(seen)) == 136
+
+
+def test_the_pages_are_in_no_cache(keeper: FlaskClient) -> None:
+    for path in PAGES:
+        answer = keeper.get(path)
+        assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
+
+
+def test_moderators_see_what_the_app_needs_and_strangers_do_not(client: FlaskClient, keeper: FlaskClient) -> None:
+    needs = keeper.get("/readyz").json["needs"]
+    assert set(needs) == {"database", "media"}
+    assert all(need["ok"] and need["ms"] >= 0 for need in needs.values())
+    assert client.get("/readyz").json == {"status": "ok"}
+
+
+def test_moderators_are_kept_on_the_command_line(app: Flask, keeper: FlaskClient) -> None:
+    assert run(app, "moderator", "list") == f"{NAME}\n"
+    with app.app_context():
+        stored = db.session.scalars(select(Moderator)).one().password_hash
+    assert stored.startswith("scrypt:")
+    assert PASSWORD not in stored
+    assert "new password" in run(app, "moderator", "add", NAME, "--password-stdin", input="another password\n")
+    assert keeper.get("/moderation/").status_code == 303
+    stranger = app.test_client()
+    assert log_in(stranger, password="another password").status_code == 303
+    assert "Removed" in run(app, "moderator", "remove", NAME)
+    assert stranger.get("/moderation/").status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("add", "a", "--password-stdin"), "12 to 200 characters"),
+        (("add", "x" * 41, "--password-stdin"), "1 to 40"),
+        (("add", " a", "--password-stdin"), "without blanks"),
+        (("remove", "nobody"), "no moderator nobody"),
+    ],
+)
+def test_a_wrong_command_says_what_is_allowed(app: Flask, arguments: tuple[str, ...], said: str) -> None:
+    result = app.test_cli_runner().invoke(args=["moderator", *arguments], input="short\n")
+    assert result.exit_code == 2
+    assert said in result.output
