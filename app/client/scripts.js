@@ -1,105 +1,31 @@
-// What the pages do: fetch from /api/v1, show it, send the forms. Opened from disk they show sample data instead.
-"use strict";
-
+// The pages of Harbour Board: they ask the server, or show a sample when they were opened from disk.
 (() => {
+  "use strict";
+
   const API = "/api/v1";
   const live = location.protocol !== "file:";
+  const PAGE = 24;
+  const MOST_CENTS = 1000000000;
+  const MOST_PHOTOS = 6;
+  const MOST_BYTES = 10000000;
+  const PHOTO_TYPES = ["image/jpeg", "image/png", "image/webp"];
+
   const byId = (id) => document.getElementById(id);
-
-  // --- sample data, for pages opened from disk ---
-
-  const CATEGORIES = [
-    ["boats-and-gear", "Boats & gear"],
-    ["community", "Community"],
-    ["for-sale", "For sale"],
-    ["homes", "Homes & rooms"],
-    ["jobs", "Jobs"],
-    ["lost-and-found", "Lost & found"],
-  ].map(([slug, name]) => ({ slug, name }));
-
-  const LISTINGS = [
-    ["homes", "Saltbox house for rent by the week", "Trinity", 89500, 3,
-      "A restored two-bedroom saltbox above the harbour, with a wood stove, a good kitchen and a view of passing icebergs in June."],
-    ["boats-and-gear", "Eighteen-foot punt, oak and spruce", "Petty Harbour", 320000, 9,
-      "Built over two winters in the shed behind the house. Rows easily, tows better, and has never leaked a cup of water."],
-    ["community", "Kitchen party at the parish hall", "Twillingate", 0, 20,
-      "Bring an instrument, a plate or just your ears. Tea, toutons and dancing from seven until the last accordion gives up."],
-    ["jobs", "Line cook for the season", "Bonavista", null, 26,
-      "Small restaurant by the wharf looks for a cook from May to October. Fresh cod every morning and two days off in a row."],
-    ["for-sale", "Hand-knit trigger mitts", "Port Rexton", 4500, 31,
-      "Pure wool, double-knit in the old diamond pattern, in three sizes. Choose your colours; ready in about two weeks."],
-    ["lost-and-found", "Found: a grey cat with one white sock", "St. John's", null, 70,
-      "Turned up on the porch on Sunday night and has opinions about breakfast. Tell us which foot the sock is on and she is yours."],
-    ["for-sale", "Bakeapple jam, this year's picking", "Fogo", 1200, 75,
-      "Small jars, picked on the barrens and cooked the same evening. Three jars for thirty dollars."],
-  ].map(([slug, title, place, price_cents, hours, description], index) => ({
-    id: index + 1,
-    category: CATEGORIES.find((category) => category.slug === slug),
-    title, place, price_cents, description,
-    created_at: new Date(Date.now() - hours * 3600000).toISOString(),
-  }));
-
-  const RESOURCES = [
-    ["Getting around", "Marine Atlantic", "https://www.marineatlantic.ca/",
-      "Ferries between Newfoundland and Nova Scotia: times, fares and delays."],
-    ["Land and sea", "Weather for Newfoundland", "https://weather.gc.ca/",
-      "Forecasts, warnings and the marine forecast of Environment Canada."],
-    ["Land and sea", "Gros Morne National Park", "https://parks.canada.ca/pn-np/nl/grosmorne",
-      "Trails, campsites and the fjord at Western Brook Pond."],
-    ["Learning and culture", "The Rooms", "https://www.therooms.ca/", "The province's museum, art gallery and archives."],
-  ].map(([section, title, url, description]) => ({ section, title, url, description }));
-
-  function sample(path, query) {
-    if (path === "/categories") return { items: CATEGORIES };
-    if (path === "/resources") return { items: RESOURCES };
-    const has = (text, part) => text.toLowerCase().includes(part.toLowerCase());
-    const words = (query.q || "").split(/\s+/).filter(Boolean);
-    const items = LISTINGS.filter((listing) =>
-      words.every((word) => has(`${listing.title} ${listing.description}`, word))
-      && (!query.category || listing.category.slug === query.category)
-      && (!query.place || has(listing.place, query.place)));
-    return { items: items.slice(0, query.limit || items.length), next_cursor: null };
-  }
-
-  // --- the server ---
-
-  // A refused or failed request. `problem` is what the server said (RFC 9457), {} when it said nothing.
-  class RequestError extends Error {
-    constructor(problem) {
-      super(problem.detail || "The server can't be reached just now.");
-      this.problem = problem;
-    }
-  }
-
-  async function request(path, options) {
-    let response;
-    try {
-      response = await fetch(API + path, options);
-    } catch {
-      throw new RequestError({});
-    }
-    const body = await response.json().catch(() => null);
-    if (!response.ok || body === null) throw new RequestError(body || {});
-    return body;
-  }
-
-  function get(path, query = {}) {
-    if (!live) return Promise.resolve(sample(path, query));
-    const filled = Object.entries(query).filter(([, value]) => value);
-    const search = new URLSearchParams(filled).toString();
-    return request(search ? `${path}?${search}` : path);
-  }
-
-  function post(path, body) {
-    return request(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
-  }
 
   // --- building the page; text is only ever set as text ---
 
   function make(tag, attributes = {}, ...children) {
     const element = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    element.append(...children);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
+    }
+    element.append(...children.filter((child) => child !== null));
+    return element;
+  }
+
+  function button(text, action, kind = "quiet") {
+    const element = make("button", { type: "button", class: kind }, text);
+    element.addEventListener("click", action);
     return element;
   }
 
@@ -114,18 +40,131 @@
     return new Date(iso).toLocaleDateString("en-CA", { day: "numeric", month: "short", year: "numeric" });
   }
 
-  function card(listing) {
-    const title = live ? make("a", { href: `/listings/${listing.id}` }, listing.title) : listing.title;
-    return make("li", {},
-      make("article", { class: live ? "card" : "card sample" },
-        make("div", { class: "card-top" },
-          make("span", { class: "chip" }, listing.category.name),
-          make("span", { class: "price" }, priceText(listing.price_cents))),
-        make("h3", {}, title),
-        make("p", { class: "excerpt" }, listing.description),
-        make("p", { class: "card-foot" },
-          make("span", {}, listing.place),
-          make("time", { datetime: listing.created_at }, dateText(listing.created_at)))));
+  // Dollars as people write them, in cents; null when empty, NaN when it is no amount that is taken.
+  function cents(text) {
+    const amount = text.replace(/^\$\s*/, "").replace(/,(?=\d{3}\b)/g, "").trim();
+    if (!amount) return null;
+    const value = /^\d{1,8}(\.\d{1,2})?$/.test(amount) ? Math.round(Number(amount) * 100) : NaN;
+    return value <= MOST_CENTS ? value : NaN;
+  }
+
+  // --- the server, or the sample ---
+
+  // A refused or failed request. `problem` is what the server said (RFC 9457), {} when it said nothing; `wait` is in seconds.
+  class RequestError extends Error {
+    constructor(problem, status = 0, wait = 0) {
+      super(problem.detail || (status === 413 ? "That is too large." : "The server can't be reached just now."));
+      this.problem = problem;
+      this.status = status;
+      this.wait = wait;
+    }
+
+    // Whether the same may be sent again and be taken then.
+    get passing() {
+      return this.status === 0 || this.status === 429 || this.status >= 500;
+    }
+  }
+
+  async function request(path, options) {
+    let response;
+    try {
+      response = await fetch(API + path, options);
+    } catch {
+      throw new RequestError({});
+    }
+    const body = await response.json().catch(() => null);
+    if (!response.ok || body === null) throw new RequestError(body || {}, response.status, waitOf(response.headers.get("Retry-After")));
+    return body;
+  }
+
+  function waitOf(text) {
+    return Math.min(Number(text) || 0, 900);
+  }
+
+  async function get(path, query = {}) {
+    const filled = Object.entries(query).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+    if (!live) return askSample(path, Object.fromEntries(filled));
+    const search = new URLSearchParams(filled).toString();
+    return request(search ? `${path}?${search}` : path);
+  }
+
+  function post(path, body) {
+    return request(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  }
+
+  // XMLHttpRequest, since fetch does not tell how far an upload is.
+  function upload(file, onProgress) {
+    const sending = new XMLHttpRequest();
+    const done = new Promise((resolve, reject) => {
+      sending.open("POST", `${API}/photos`);
+      sending.setRequestHeader("Content-Type", file.type);
+      sending.responseType = "json";
+      sending.upload.addEventListener("progress", (event) => onProgress(event.loaded / event.total));
+      sending.addEventListener("error", () => reject(new RequestError({})));
+      sending.addEventListener("load", () => {
+        if (sending.status === 201) resolve(sending.response);
+        else reject(new RequestError(sending.response || {}, sending.status, waitOf(sending.getResponseHeader("Retry-After"))));
+      });
+      sending.send(file);
+    });
+    return { done, stop: () => sending.abort() };
+  }
+
+  let sampleLoading = null;
+
+  function loadSample() {
+    sampleLoading = sampleLoading || new Promise((resolve, reject) => {
+      const script = make("script", { src: "sample/data.js" });
+      script.addEventListener("load", () => resolve(SAMPLE));
+      script.addEventListener("error", () => reject(new RequestError({ detail: "The sample is not there." })));
+      document.head.append(script);
+    });
+    return sampleLoading;
+  }
+
+  // Answer from the sample as the server would.
+  async function askSample(path, query) {
+    const sample = await loadSample();
+    const listings = sample.listings.map((entry, index) => sampleListing(sample, entry, index + 1));
+    if (path === "/resources") return { items: sample.resources };
+    if (path === "/categories") {
+      return { items: sample.categories.map((category) =>
+        ({ ...category, count: listings.filter((listing) => listing.category.slug === category.slug).length })) };
+    }
+    if (path === "/places") {
+      const names = [...new Set(listings.map((listing) => listing.place))].sort();
+      return { items: names.map((name) => ({ name, count: listings.filter((listing) => listing.place === name).length })) };
+    }
+    const found = listings.filter((listing) => fits(listing, query)).sort(ORDERS[query.sort || "newest"]);
+    const start = Number(query.cursor || 0);
+    const end = start + Number(query.limit || PAGE);
+    return { items: found.slice(start, end), next_cursor: end < found.length ? String(end) : null };
+  }
+
+  function sampleListing(sample, entry, id) {
+    return {
+      ...entry,
+      id,
+      category: sample.categories.find((category) => category.slug === entry.category),
+      published_at: new Date(Date.now() - entry.hours_ago * 3600000).toISOString(),
+      photos: (entry.photos || []).map((name) =>
+        ({ width: 1280, height: 960, sizes: [{ width: 1280, height: 960, url: `sample/${name}` }] })),
+    };
+  }
+
+  const ORDERS = {
+    newest: (one, other) => other.published_at.localeCompare(one.published_at),
+    cheapest: (one, other) => (one.price_cents ?? Infinity) - (other.price_cents ?? Infinity) || one.id - other.id,
+    dearest: (one, other) => (other.price_cents ?? -1) - (one.price_cents ?? -1) || one.id - other.id,
+  };
+
+  function fits(listing, query) {
+    const has = (text, part) => text.toLowerCase().includes(part.toLowerCase());
+    return (query.q || "").split(/\s+/).every((word) => has(`${listing.title} ${listing.description}`, word))
+      && (!query.category || listing.category.slug === query.category)
+      && (!query.place || listing.place.toLowerCase().startsWith(query.place.toLowerCase()))
+      && (query.min_price === undefined || (listing.price_cents !== null && listing.price_cents >= query.min_price))
+      && (query.max_price === undefined || (listing.price_cents !== null && listing.price_cents <= query.max_price));
   }
 
   // Run `load`; if it fails say so in `status`, with a button that tries again.
@@ -134,95 +173,259 @@
       await load();
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
-      const again = make("button", { type: "button", class: "quiet" }, "Try again");
-      again.addEventListener("click", () => {
+      status.hidden = false;
+      status.replaceChildren(`${error.message} `, button("Try again", () => {
         status.textContent = "Loading…";
         attempt(status, load);
-      });
-      status.replaceChildren(error.message, again);
+      }));
     }
   }
 
-  // --- pages ---
+  // --- cards ---
+
+  function picture(photos, slug, sizes) {
+    if (!photos.length) return make("img", { src: `art/${slug}.svg`, width: 400, height: 300, alt: "", loading: "lazy" });
+    const [photo] = photos;
+    const largest = photo.sizes[photo.sizes.length - 1];
+    return make("img", {
+      src: largest.url,
+      srcset: photo.sizes.map((size) => `${size.url} ${size.width}w`).join(", "),
+      sizes,
+      width: photo.width,
+      height: photo.height,
+      alt: "",
+      loading: "lazy",
+    });
+  }
+
+  // The card of a listing; `title` is its title as a link, a button or plain text, `shown` its picture.
+  function cardOf(listing, title, shown) {
+    return make("article", { class: "card" },
+      make("div", { class: "card-picture" }, shown),
+      make("div", { class: "card-body" },
+        make("div", { class: "card-top" },
+          make("span", { class: "chip" }, listing.category.name),
+          make("span", { class: "price" }, priceText(listing.price_cents))),
+        make("h3", { dir: "auto" }, title),
+        make("p", { class: "excerpt", dir: "auto" }, listing.description),
+        make("p", { class: "card-foot" },
+          make("span", { dir: "auto" }, listing.place),
+          make("time", { datetime: listing.published_at }, dateText(listing.published_at)))));
+  }
+
+  function card(listing) {
+    const title = live ? make("a", { href: `/listings/${listing.id}` }, listing.title)
+      : button(listing.title, () => showDetails(listing), "cover");
+    const shown = picture(listing.photos, listing.category.slug, "(min-width: 68rem) 23rem, (min-width: 44rem) 45vw, 92vw");
+    return make("li", {}, cardOf(listing, title, shown));
+  }
+
+  // From disk there is no page of a listing: its details are shown over the list.
+  function showDetails(listing) {
+    const dialog = make("dialog", { class: "details", "aria-label": listing.title },
+      make("div", { class: "gallery" }, picture(listing.photos, listing.category.slug, "90vw")),
+      make("h2", { dir: "auto" }, listing.title),
+      make("p", { class: "soft" }, [listing.category.name, listing.place, priceText(listing.price_cents)].filter(Boolean).join(" · ")),
+      make("p", { class: "description", dir: "auto" }, listing.description),
+      button("Close", () => dialog.close(), ""));
+    dialog.addEventListener("close", () => dialog.remove());
+    document.body.append(dialog);
+    dialog.showModal();
+  }
+
+  function showWaiting(list, count) {
+    list.setAttribute("aria-busy", "true");
+    list.replaceChildren(...Array.from({ length: count }, () => make("li", { class: "waiting", "aria-hidden": "true" })));
+  }
+
+  function showCards(list, items) {
+    list.replaceChildren(...items.map(card));
+    list.removeAttribute("aria-busy");
+  }
+
+  // --- home ---
 
   function showHome() {
-    const chips = byId("category-chips");
-    get("/categories").then(({ items }) => {
-      chips.replaceChildren(...items.map((category) => {
-        const href = `listings.html?category=${encodeURIComponent(category.slug)}`;
-        return make("li", {}, make("a", { class: "chip", href }, category.name));
-      }));
-    }).catch(() => {
-      chips.replaceChildren(make("li", {}, make("a", { class: "chip", href: "listings.html" }, "All listings")));
-    }).finally(() => chips.removeAttribute("aria-busy"));
+    const tiles = byId("categories");
+    attempt(byId("categories-status"), async () => {
+      const { items } = await get("/categories");
+      tiles.replaceChildren(...items.map((category) => make("li", {},
+        make("a", { class: "tile", href: `listings.html?category=${encodeURIComponent(category.slug)}` },
+          make("img", { src: `art/${category.slug}.svg`, width: 400, height: 300, alt: "" }),
+          make("span", { class: "tile-name" }, category.name),
+          make("span", { class: "soft" }, `${category.count} ${category.count === 1 ? "listing" : "listings"}`)))));
+      byId("categories-status").hidden = true;
+    });
 
     const status = byId("latest-status");
+    const list = byId("latest");
+    showWaiting(list, 6);
     attempt(status, async () => {
       const { items } = await get("/listings", { limit: 6 });
-      byId("latest").replaceChildren(...items.map(card));
+      showCards(list, items);
       status.textContent = items.length ? "" : "The board is empty. Yours could be the first listing.";
       status.hidden = items.length > 0;
     });
   }
 
-  async function fillCategories(select) {
-    const { items } = await get("/categories");
-    // The first option, "all" or "choose", stays.
-    select.length = 1;
-    for (const category of items) select.append(make("option", { value: category.slug }, category.name));
-  }
+  // --- listings: the address bar has the whole state ---
+
+  const FILTERS = ["q", "category", "place", "min_price", "max_price", "sort"];
 
   function showListings() {
     const form = byId("filters");
     const list = byId("listings");
     const status = byId("listings-status");
-    const more = byId("more");
-    const names = ["q", "category", "place"];
-    let cursor = null;
     let latest = 0;
+    let names = {};
 
-    async function load(next) {
+    const state = () => Object.fromEntries(new URLSearchParams(location.search));
+
+    function fill() {
+      const given = state();
+      for (const name of FILTERS) form.elements[name].value = given[name] || "";
+      for (const name of ["category", "sort"]) {
+        // A value that is not there leaves the list box empty: choose the first.
+        if (form.elements[name].selectedIndex < 0) form.elements[name].selectedIndex = 0;
+      }
+      checkPrices();
+    }
+
+    // Mark prices that are none, or in the wrong order; tell whether they are right.
+    function checkPrices() {
+      const [least, most] = ["min_price", "max_price"].map((name) => {
+        const value = cents(form.elements[name].value);
+        mark(form.elements[name], Number.isNaN(value) ? "Please write an amount, such as 45 or 12.50." : "");
+        return value;
+      });
+      if (least !== null && most !== null && least > most) mark(form.elements.max_price, "This is less than the lowest price.");
+      return !form.querySelector("[aria-invalid]");
+    }
+
+    function query() {
+      const given = state();
+      const price = (name) => {
+        const value = cents(given[name] || "");
+        return Number.isNaN(value) ? "" : value;
+      };
+      return {
+        q: (given.q || "").slice(0, 100), category: given.category, place: (given.place || "").slice(0, 80), sort: given.sort in ORDERS ? given.sort : "",
+        min_price: price("min_price"), max_price: price("max_price"), limit: PAGE, cursor: given.cursor,
+      };
+    }
+
+    async function load(scroll = 0) {
       latest += 1;
       const mine = latest;
-      const query = Object.fromEntries(names.map((name) => [name, form.elements[name].value.trim()]));
-      const page = await get("/listings", { ...query, limit: 12, cursor: next ? cursor : "" });
-      // An answer that a newer search has overtaken is dropped.
-      if (mine !== latest) return;
-      const cards = page.items.map(card);
-      if (next) list.append(...cards);
-      else list.replaceChildren(...cards);
-      cursor = page.next_cursor;
-      more.hidden = !cursor;
-      const count = list.children.length;
-      status.textContent = count ? `${count} ${count === 1 ? "listing" : "listings"}${cursor ? " so far" : ""}, newest first`
-        : "No listing fits. Try fewer words, or another place.";
-      if (next && cards.length) cards[0].querySelector("a").focus();
+      showWaiting(list, 6);
+      showChips();
+      byId("pages").replaceChildren();
+      await attempt(status, async () => {
+        status.textContent = "Loading…";
+        const page = await get("/listings", query());
+        // An answer that a newer search has overtaken is dropped.
+        if (mine !== latest) return;
+        showCards(list, page.items);
+        showPages(page.next_cursor);
+        status.textContent = tellCount(page);
+        byId("nothing").hidden = page.items.length > 0;
+        window.scrollTo(0, scroll);
+      });
+      if (mine === latest && list.hasAttribute("aria-busy")) showCards(list, []);
+    }
+
+    function tellCount(page) {
+      const count = page.items.length;
+      const order = form.elements.sort.selectedOptions[0].text.toLowerCase();
+      if (!count) return "No listing fits.";
+      if (state().cursor) return `${count} more ${count === 1 ? "listing" : "listings"}, ${order}`;
+      return `${page.next_cursor ? "The first " : ""}${count} ${count === 1 ? "listing" : "listings"}, ${order}`;
+    }
+
+    function address(changes) {
+      const wanted = { ...state(), ...changes };
+      const filled = Object.entries(wanted).filter(([, value]) => value);
+      return filled.length ? `?${new URLSearchParams(filled)}` : location.pathname;
+    }
+
+    function go(changes, focus = null) {
+      history.replaceState({ scroll: window.scrollY }, "");
+      history.pushState({ scroll: 0 }, "", address(changes));
+      fill();
+      load();
+      if (focus) focus.focus();
     }
 
     function search() {
-      const filled = names.map((name) => [name, form.elements[name].value.trim()]).filter(([, value]) => value);
-      const address = filled.length ? `?${new URLSearchParams(filled)}` : location.pathname;
-      history.replaceState(null, "", address);
-      attempt(status, () => load(false));
+      if (!checkPrices()) {
+        form.querySelector("[aria-invalid]").focus();
+        return;
+      }
+      const wanted = Object.fromEntries(FILTERS.map((name) => [name, form.elements[name].value.trim()]));
+      go({ ...wanted, sort: wanted.sort === "newest" ? "" : wanted.sort, cursor: "" });
     }
 
+    function showChips() {
+      const given = state();
+      const texts = {
+        q: (value) => `“${value}”`, category: (value) => names[value] || value, place: (value) => value,
+        min_price: (value) => `from $${value}`, max_price: (value) => `up to $${value}`,
+      };
+      const chips = Object.entries(texts).filter(([name]) => given[name]).map(([name, text]) => make("li", {}, (() => {
+        const chip = button(text(given[name]), () => go({ [name]: "", cursor: "" }, status), "chip remove");
+        chip.setAttribute("aria-label", `Remove the filter ${text(given[name])}`);
+        return chip;
+      })()));
+      byId("active").replaceChildren(...chips);
+    }
+
+    function showPages(next) {
+      byId("pages").replaceChildren(
+        ...(state().cursor ? [button("First page", () => go({ cursor: "" }, status))] : []),
+        ...(next ? [button("Next page", () => go({ cursor: next }, status), "")] : []));
+    }
+
+    history.scrollRestoration = "manual";
+    window.addEventListener("pagehide", () => history.replaceState({ scroll: window.scrollY }, ""));
+    window.addEventListener("popstate", (event) => {
+      fill();
+      load(event.state ? event.state.scroll : 0);
+    });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       search();
     });
     form.addEventListener("reset", () => setTimeout(search));
-    form.elements.category.addEventListener("change", search);
-    more.addEventListener("click", () => attempt(status, () => load(true)));
+    for (const name of ["category", "sort"]) form.elements[name].addEventListener("change", search);
+    for (const name of ["min_price", "max_price"]) form.elements[name].addEventListener("input", checkPrices);
+
+    const wide = window.matchMedia("(min-width: 52rem)");
+    const fold = () => { byId("filters-box").open = wide.matches; };
+    wide.addEventListener("change", fold);
+    fold();
 
     attempt(status, async () => {
-      await fillCategories(form.elements.category);
-      const given = new URLSearchParams(location.search);
-      for (const name of names) form.elements[name].value = given.get(name) || "";
-      // A category that is not there leaves the list box empty: show them all.
-      if (form.elements.category.selectedIndex < 0) form.elements.category.selectedIndex = 0;
-      await load(false);
+      showWaiting(list, 6);
+      const [categories, places] = await Promise.all([get("/categories"), get("/places")]);
+      names = Object.fromEntries(categories.items.map((category) => [category.slug, category.name]));
+      fillCategories(form.elements.category, categories.items);
+      fillPlaces(places.items);
+      fill();
+      await load(history.state ? history.state.scroll : 0);
     });
   }
+
+  function fillCategories(select, items) {
+    // The first option, "all" or "choose", stays.
+    select.length = 1;
+    for (const category of items) select.append(make("option", { value: category.slug }, category.name));
+  }
+
+  function fillPlaces(items) {
+    byId("places").replaceChildren(...items.map((place) => make("option", { value: place.name })));
+  }
+
+  // --- resources ---
 
   function showResources() {
     const status = byId("resources-status");
@@ -230,27 +433,24 @@
       const { items } = await get("/resources");
       const sections = new Map();
       for (const item of items) sections.set(item.section, [...(sections.get(item.section) || []), item]);
-      byId("resources").replaceChildren(...[...sections].map(([name, entries]) => make("section", {},
-        make("h2", {}, name),
-        make("ul", { class: "links" }, ...entries.map((entry) => make("li", {},
-          // Only addresses of the web become links.
-          /^https?:\/\//.test(entry.url) ? make("a", { href: entry.url, rel: "noopener noreferrer" }, entry.title) : entry.title,
-          make("p", {}, entry.description)))))));
+      const ids = [...sections.keys()].map((name, index) => [name, `section-${index + 1}`]);
+      byId("resources").replaceChildren(...ids.map(([name, id]) => make("section", { id, "aria-labelledby": `${id}-title` },
+        make("h2", { id: `${id}-title` }, name),
+        make("ul", { class: "links" }, ...sections.get(name).map(resource)))));
+      byId("sections").replaceChildren(...(ids.length > 3 ? ids : []).map(([name, id]) =>
+        make("li", {}, make("a", { class: "chip", href: `#${id}` }, name))));
       status.textContent = items.length ? "" : "No resources yet.";
       status.hidden = items.length > 0;
     });
   }
 
-  // --- forms ---
-
-  const MISSING = "Please fill this in.";
-
-  // Dollars as people write them, in cents; null when empty, NaN when it is no amount.
-  function cents(text) {
-    const amount = text.replace(/^\$\s*/, "").replace(/,(?=\d{3}\b)/g, "").trim();
-    if (!amount) return null;
-    return /^\d{1,8}(\.\d{1,2})?$/.test(amount) ? Math.round(Number(amount) * 100) : NaN;
+  function resource(entry) {
+    // Only addresses of the web become links.
+    const title = /^https?:\/\//.test(entry.url) ? make("a", { href: entry.url, rel: "noopener noreferrer" }, entry.title) : entry.title;
+    return make("li", {}, title, make("p", {}, entry.description));
   }
+
+  // --- forms: checked as one types, kept until they are sent ---
 
   function mark(field, text) {
     const error = byId(`${field.id}-error`);
@@ -265,9 +465,9 @@
 
   // What is wrong with a field before it is sent, "" if nothing is.
   function complaint(field) {
-    if (field.required && !field.value.trim()) return MISSING;
+    if (field.required && !field.value.trim()) return "Please fill this in.";
     if (field.type === "email" && !(field.checkValidity() && /@.+\.../.test(field.value))) return "Please write an e-mail address, such as name@example.org.";
-    if (field.name === "price_cents" && Number.isNaN(cents(field.value))) return "Please write an amount, such as 45 or 12.50.";
+    if (field.name === "price_cents" && Number.isNaN(cents(field.value))) return "Please write an amount up to 10,000,000, such as 45 or 12.50.";
     return "";
   }
 
@@ -275,20 +475,58 @@
     const note = byId(`${form.id}-note`);
     note.className = `form-note ${kind}`;
     note.textContent = text;
-    note.hidden = false;
+    note.hidden = !text;
     return note;
   }
 
-  function showForm(form, path, thanks) {
-    const fields = [...form.querySelectorAll("input, select, textarea")];
-    const button = form.querySelector("button");
-    if (!live) {
-      tell(form, "", "This form needs the server: opened from disk, it can be looked at but not sent.");
-      button.disabled = true;
-      return;
+  // How many characters are left, said aloud near the end only.
+  function count(field) {
+    const shown = make("p", { class: "count", "aria-hidden": "true" });
+    const said = make("p", { class: "visually-hidden", role: "status" });
+    field.after(shown, said);
+    const update = () => {
+      const left = field.maxLength - field.value.length;
+      shown.textContent = `${field.value.length} of ${field.maxLength}`;
+      said.textContent = left <= 20 ? `${left} characters left` : "";
+    };
+    field.addEventListener("input", update);
+    field.form.addEventListener("reset", () => setTimeout(update));
+    update();
+  }
+
+  // Texts that were not sent yet come back when the page is loaded again in this tab.
+  function keepDraft(form, fields) {
+    const key = `draft ${form.id}`;
+    const draft = JSON.parse(sessionStorage.getItem(key) || "{}");
+    for (const field of fields) {
+      if (draft[field.name]) field.value = draft[field.name];
+    }
+    form.addEventListener("input", () => {
+      sessionStorage.setItem(key, JSON.stringify(Object.fromEntries(fields.map((field) => [field.name, field.value]))));
+    });
+    return () => sessionStorage.removeItem(key);
+  }
+
+  // Make `form` work: `content` gives the body to send once it may be sent, `thank` gets the answer.
+  function runForm(form, path, content, thank) {
+    const fields = [...form.querySelectorAll("input[name], select, textarea")];
+    const send = form.querySelector("button[type=submit]");
+    const label = send.textContent;
+    const forget = live ? keepDraft(form, fields) : () => {};
+    let sending = false;
+
+    for (const field of fields) {
+      if (field.hasAttribute("data-count")) count(field);
+      field.addEventListener("blur", () => {
+        if (field.value) mark(field, complaint(field));
+      });
+      field.addEventListener("input", () => {
+        if (field.hasAttribute("aria-invalid")) mark(field, complaint(field));
+      });
     }
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
+      if (sending) return;
       for (const field of fields) mark(field, complaint(field));
       const wrong = fields.find((field) => field.hasAttribute("aria-invalid"));
       if (wrong) {
@@ -296,45 +534,252 @@
         wrong.focus();
         return;
       }
-      const body = Object.fromEntries(fields.map((field) =>
-        [field.name, field.name === "price_cents" ? cents(field.value) : field.value]));
-      button.disabled = true;
+      if (!live) {
+        tell(form, "", "All filled in well. To be sent, the form needs the server: this page was opened from disk.").focus();
+        return;
+      }
+      sending = true;
+      send.textContent = "Sending…";
+      send.setAttribute("aria-disabled", "true");
       try {
-        await post(path, body);
+        const answer = await post(path, await content(fields));
+        forget();
         form.reset();
-        tell(form, "good", thanks).focus();
+        tell(form, "", "");
+        thank(answer);
       } catch (error) {
         if (!(error instanceof RequestError)) throw error;
-        refuse(form, fields, error).focus();
+        if (error.passing) await wait(error);
+        else refuse(error).focus();
       } finally {
-        button.disabled = false;
+        sending = false;
+        send.textContent = label;
+        send.removeAttribute("aria-disabled");
       }
+    });
+
+    // Count down to when it is worth another try; what was written stays.
+    async function wait(error) {
+      tell(form, "bad", `${error.message} Nothing was sent, and nothing is lost: please send it again.`).focus();
+      for (let left = error.wait; left > 0; left -= 1) {
+        send.textContent = `Send again in ${left} s`;
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+      }
+    }
+
+    // Put the server's complaints beside their fields; return what to focus.
+    function refuse(error) {
+      let first = null;
+      for (const mistake of error.problem.errors || []) {
+        const name = (mistake.pointer || "").split("/")[1];
+        const field = fields.find((candidate) => candidate.name === name);
+        if (!field) continue;
+        mark(field, `This ${mistake.detail}.`);
+        first = first || field;
+      }
+      const others = (error.problem.errors || []).filter((mistake) => mistake.pointer.startsWith("#/photos"));
+      const note = tell(form, "bad", first ? "Some fields need another look."
+        : others.length ? `The photos ${others[0].detail}.` : `${error.message} Nothing was sent.`);
+      return first || note;
+    }
+  }
+
+  const values = (fields) => Object.fromEntries(fields.map((field) => [field.name, field.value]));
+
+  function showContact() {
+    const form = byId("contact-form");
+    runForm(form, "/messages", values, () => {
+      tell(form, "good", "Thank you, the message is with us. We answer as soon as we can.").focus();
     });
   }
 
-  // Put the server's complaints beside their fields; return what to focus.
-  function refuse(form, fields, error) {
-    let first = null;
-    for (const mistake of error.problem.errors || []) {
-      const field = fields.find((candidate) => mistake.pointer === `#/${candidate.name}`);
-      if (!field) continue;
-      mark(field, `This ${mistake.detail}.`);
-      first = first || field;
+  // --- photos of a new listing: uploaded one by one as soon as they are chosen ---
+
+  class Photos {
+    constructor(onChange) {
+      this.entries = [];
+      this.onChange = onChange;
+      this.list = byId("photo-list");
+      this.input = byId("photos");
+      this.error = byId("photos-error");
+      this.queue = Promise.resolve();
+      const zone = byId("photo-zone");
+      this.input.addEventListener("change", () => {
+        this.add([...this.input.files]);
+        this.input.value = "";
+      });
+      for (const name of ["dragover", "dragleave", "drop"]) {
+        zone.addEventListener(name, (event) => {
+          event.preventDefault();
+          zone.classList.toggle("over", name === "dragover");
+          if (name === "drop") this.add([...event.dataTransfer.files]);
+        });
+      }
     }
-    const note = tell(form, "bad", first ? "Some fields need another look." : `${error.message} Nothing was sent.`);
-    return first || note;
+
+    say(text) {
+      this.error.textContent = text;
+      this.error.hidden = !text;
+    }
+
+    add(files) {
+      this.say("");
+      for (const file of files) {
+        if (this.entries.length >= MOST_PHOTOS) this.say(`A listing has at most ${MOST_PHOTOS} photos; ${file.name} was left out.`);
+        else if (!PHOTO_TYPES.includes(file.type)) this.say(`${file.name} is no JPEG, PNG or WebP picture.`);
+        else if (file.size > MOST_BYTES) this.say(`${file.name} is larger than ${MOST_BYTES / 1000000} MB.`);
+        else this.take(file);
+      }
+      this.show();
+    }
+
+    async take(file) {
+      const entry = { file, id: null, failed: "", canvas: make("canvas", { width: 320, height: 240 }), bar: make("progress", { max: 1, value: 0 }) };
+      entry.bar.setAttribute("aria-label", `Upload of ${file.name}`);
+      this.entries.push(entry);
+      this.send(entry);
+      try {
+        const image = await createImageBitmap(file);
+        const scale = Math.max(320 / image.width, 240 / image.height);
+        const [width, height] = [image.width * scale, image.height * scale];
+        entry.canvas.getContext("2d").drawImage(image, (320 - width) / 2, (240 - height) / 2, width, height);
+        image.close();
+      } catch {
+        // The server says what is wrong with it.
+      }
+      this.onChange();
+    }
+
+    send(entry) {
+      entry.failed = "";
+      entry.done = this.queue.then(async () => {
+        if (!this.entries.includes(entry) || !live) return;
+        try {
+          const sending = upload(entry.file, (part) => { entry.bar.value = part; });
+          entry.stop = sending.stop;
+          entry.id = (await sending.done).id;
+        } catch (error) {
+          if (!(error instanceof RequestError)) throw error;
+          const [mistake] = error.problem.errors || [];
+          entry.failed = mistake ? `The photo ${mistake.detail}.` : error.message;
+          entry.again = error.passing;
+        }
+        this.show();
+      });
+      this.queue = entry.done;
+      this.show();
+    }
+
+    remove(entry) {
+      if (entry.stop) entry.stop();
+      this.entries = this.entries.filter((other) => other !== entry);
+      this.show();
+      this.input.focus();
+    }
+
+    move(entry, step) {
+      const at = this.entries.indexOf(entry);
+      this.entries.splice(at, 1);
+      this.entries.splice(at + step, 0, entry);
+      this.show();
+      this.list.children[at + step].querySelector(".move").focus();
+    }
+
+    show() {
+      this.list.replaceChildren(...this.entries.map((entry, index) => {
+        const { name } = entry.file;
+        const labelled = (element, text) => {
+          element.setAttribute("aria-label", text);
+          return element;
+        };
+        return make("li", { class: entry.failed ? "failed" : null },
+          entry.canvas,
+          entry.id || entry.failed || !live ? null : entry.bar,
+          entry.failed ? make("p", { class: "error" }, entry.failed) : null,
+          make("div", { class: "photo-actions" },
+            entry.failed && entry.again ? button("Try again", () => this.send(entry)) : null,
+            index ? labelled(button("←", () => this.move(entry, -1), "quiet move"), `Move ${name} earlier`) : null,
+            index < this.entries.length - 1 ? labelled(button("→", () => this.move(entry, 1), "quiet move"), `Move ${name} later`) : null,
+            labelled(button("×", () => this.remove(entry)), `Remove ${name}`)));
+      }));
+      this.onChange();
+    }
+
+    // The ids of all photos, once they are uploaded; an error when one could not be.
+    async ids() {
+      await this.queue;
+      if (this.entries.some((entry) => entry.failed)) {
+        throw new RequestError({ detail: "One of the photos could not be sent: try it again, or remove it." }, 422);
+      }
+      return this.entries.map((entry) => entry.id);
+    }
+
+    clear() {
+      this.entries = [];
+      this.show();
+    }
+  }
+
+  function showSubmit() {
+    const form = byId("submit-form");
+    const photos = new Photos(() => preview());
+    let names = {};
+
+    async function content(fields) {
+      return { ...values(fields), price_cents: cents(form.elements.price_cents.value), photos: await photos.ids() };
+    }
+
+    function preview() {
+      const slug = form.elements.category.value;
+      const price = cents(form.elements.price_cents.value);
+      const listing = {
+        title: form.elements.title.value || "Your title",
+        description: form.elements.description.value || "What you say of it.",
+        category: { slug, name: names[slug] || "Category" },
+        place: form.elements.place.value || "Place",
+        price_cents: Number.isNaN(price) ? null : price,
+        published_at: new Date().toISOString(),
+      };
+      const [first] = photos.entries;
+      const shown = first ? make("canvas", { width: 320, height: 240 })
+        : slug ? picture([], slug, "") : make("div", { class: "no-picture" });
+      if (first) shown.getContext("2d").drawImage(first.canvas, 0, 0);
+      byId("preview").replaceChildren(cardOf(listing, listing.title, shown));
+    }
+
+    runForm(form, "/submissions", content, (answer) => {
+      photos.clear();
+      preview();
+      byId("thanks-link").href = answer.url;
+      byId("thanks").hidden = false;
+      byId("submit-columns").hidden = true;
+      byId("thanks").focus();
+    });
+    form.addEventListener("input", preview);
+    byId("another").addEventListener("click", () => {
+      byId("thanks").hidden = true;
+      byId("submit-columns").hidden = false;
+      form.elements.title.focus();
+    });
+    preview();
+
+    const draftCategory = JSON.parse(sessionStorage.getItem("draft submit-form") || "{}").category;
+    Promise.all([get("/categories"), get("/places")]).then(([categories, places]) => {
+      names = Object.fromEntries(categories.items.map((category) => [category.slug, category.name]));
+      fillCategories(form.elements.category, categories.items);
+      form.elements.category.value = draftCategory in names ? draftCategory : "";
+      fillPlaces(places.items);
+      preview();
+    }).catch((error) => {
+      if (!(error instanceof RequestError)) throw error;
+      tell(form, "bad", `${error.message} Please load the page again: what you have written stays.`);
+    });
   }
 
   byId("sample-note").hidden = live;
   if (byId("latest")) showHome();
   if (byId("filters")) showListings();
   if (byId("resources")) showResources();
-  if (byId("contact-form")) {
-    showForm(byId("contact-form"), "/messages", "Thank you, the message is with us. We answer as soon as we can.");
-  }
-  if (byId("submit-form")) {
-    const form = byId("submit-form");
-    showForm(form, "/listings", "Thank you! Your listing will be on the board when somebody has read it.");
-    fillCategories(form.elements.category).catch((error) => tell(form, "bad", `${error.message} Please load the page again.`));
-  }
+  if (byId("contact-form")) showContact();
+  if (byId("submit-form")) showSubmit();
 })();

@@ -41,7 +41,11 @@ const SAMPLE = {
       "place": "Trinity",
       "price_cents": 89500,
       "contact_email": "saltbox@example.org",
-      "hours_ago": 3
+      "hours_ago": 3,
+      "photos": [
+        "saltbox.jpg",
+        "kitchen.jpg"
+      ]
     },
     {
       "title": "Eighteen-foot punt, oak and spruce",
@@ -50,7 +54,10 @@ const SAMPLE = {
       "place": "Petty Harbour",
       "price_cents": 320000,
       "contact_email": "punt@example.org",
-      "hours_ago": 9
+      "hours_ago": 9,
+      "photos": [
+        "punt.jpg"
+      ]
     },
     {
       "title": "Kitchen party at the parish hall",
@@ -59,7 +66,10 @@ const SAMPLE = {
       "place": "Twillingate",
       "price_cents": 0,
       "contact_email": "hall@example.org",
-      "hours_ago": 20
+      "hours_ago": 20,
+      "photos": [
+        "party.jpg"
+      ]
     },
     {
       "title": "Line cook for the season",
@@ -77,7 +87,10 @@ const SAMPLE = {
       "place": "Port Rexton",
       "price_cents": 4500,
       "contact_email": "mitts@example.org",
-      "hours_ago": 31
+      "hours_ago": 31,
+      "photos": [
+        "mitts.jpg"
+      ]
     },
     {
       "title": "Free: pallets and kindling",
@@ -104,7 +117,10 @@ const SAMPLE = {
       "place": "St. John's",
       "price_cents": null,
       "contact_email": "porchcat@example.org",
-      "hours_ago": 70
+      "hours_ago": 70,
+      "photos": [
+        "cat.jpg"
+      ]
     },
     {
       "title": "Bakeapple jam, this year's picking",
@@ -113,7 +129,10 @@ const SAMPLE = {
       "place": "Fogo",
       "price_cents": 1200,
       "contact_email": "jam@example.org",
-      "hours_ago": 75
+      "hours_ago": 75,
+      "photos": [
+        "jam.jpg"
+      ]
     },
     {
       "title": "Sunny room near the university",
@@ -167,7 +186,10 @@ const SAMPLE = {
       "place": "Witless Bay",
       "price_cents": null,
       "contact_email": "crew@example.org",
-      "hours_ago": 216
+      "hours_ago": 216,
+      "photos": [
+        "dory.jpg"
+      ]
     },
     {
       "title": "Free: rhubarb roots",
