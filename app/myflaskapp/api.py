@@ -124,16 +124,15 @@ def set_caching(response: Response) -> Response:
 @blueprint.route("/listings")
 @blueprint.arguments(schemas.ListingQuery, location="query")
 @blueprint.response(200, schemas.ListingPageSchema)
-@refuses(422)
+@refuses(404, 422)
 def list_listings(query: dict[str, Any]) -> dict[str, Any]:
     """Return some published listings, and a cursor for the next ones."""
     text, sort = query.pop("cursor"), query["sort"]
     after = paging.decode(sort.value, text) if text else None
     if text and after is None:
-        raise problems.in_query("cursor", "must be a next_cursor of an earlier answer, with the same sort")
-    least, most = query.get("min_price"), query.get("max_price")
-    if least is not None and most is not None and least > most:
-        raise problems.in_query("max_price", "must not be less than min_price")
+        raise NotFound(
+            "There is no such page: the cursor has to be a next_cursor of an earlier answer, with the same sort."
+        )
     page, following = search.find_published(**query, after=after)
     return {"items": page, "next_cursor": paging.encode(sort.value, following) if following else None}
 
@@ -205,12 +204,14 @@ def add_photo() -> Any:
 @blueprint.arguments(schemas.SubmissionSchema)
 @blueprint.response(201, schemas.ReceiptSchema)
 @blueprint.alt_response(200, schema=schemas.ReceiptSchema)
-@refuses(400, 413, 415, 422, 429)
+@refuses(400, 409, 413, 415, 422, 429)
 @rate_limits.writes
 def add_submission(content: dict[str, Any]) -> Any:
     """Keep a listing until somebody looks it over; what was sent before and still waits is answered with 200."""
     try:
         listing, new = submissions.submit(content)
+    except submissions.NoSuchPhotoError as error:
+        raise problems.conflict(error.field, str(error)) from None
     except submissions.BadSubmissionError as error:
         raise problems.in_body(error.field, str(error)) from None
     return receipt_of(listing), 201 if new else 200

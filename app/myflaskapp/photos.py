@@ -14,11 +14,9 @@ from .database import db
 from .models import WIDTHS, Listing, Photo, Status, now, token, widths
 
 MOST_PHOTOS = 6
-LONGEST_NAME = 64
 MAX_BYTES = 10_000_000
 FORMATS = ("JPEG", "PNG", "WEBP")
 KIND = "image/webp"
-SMALLEST_SIDE = 32
 LONGEST_SIDE = 16_000
 MAX_PIXELS = 50_000_000
 QUALITY = 80
@@ -44,7 +42,7 @@ def add(content: bytes) -> Photo:
 
     Raises:
         NotAPhotoError: It is no picture of a known format.
-        BadPhotoError: It is too small, too large or broken.
+        BadPhotoError: It is too large or broken.
         media.MediaError: It can't be kept just now.
     """
     versions = encode(content)
@@ -68,7 +66,7 @@ def encode(content: bytes) -> dict[int, tuple[int, int, bytes]]:
 
     Raises:
         NotAPhotoError: It is no picture of a known format.
-        BadPhotoError: It is too small, too large or broken.
+        BadPhotoError: It is too large or broken.
     """
     with _decoding:
         image = _decode(content)
@@ -94,8 +92,6 @@ def _decode(content: bytes) -> Image.Image:
         raise NotAPhotoError from None
     if max(image.size) > LONGEST_SIDE or image.width * image.height > MAX_PIXELS:
         raise BadPhotoError(_too_large())
-    if min(image.size) < SMALLEST_SIDE:
-        raise BadPhotoError(f"must be at least {SMALLEST_SIDE} pixels wide and high, is {image.width} x {image.height}")
     try:
         # A JPEG can be read at half its size or less, which saves most of the time.
         image.draft("RGB", (WIDTHS[-1], WIDTHS[-1]))

@@ -19,14 +19,17 @@ log = logging.getLogger(__name__)
 
 
 class InvalidInputError(Exception):
-    """The input is well formed but breaks a rule; answered with 422 and all mistakes at once.
+    """The input is well formed but breaks a rule; answered with 422 or 409 and all mistakes at once.
 
     `mistakes` are pairs of where, such as `{"pointer": "#/title"}` or `{"parameter": "limit"}`, and what.
     """
 
-    def __init__(self, mistakes: list[tuple[dict[str, str], str]]) -> None:
+    def __init__(
+        self, mistakes: list[tuple[dict[str, str], str]], status: int = HTTPStatus.UNPROCESSABLE_ENTITY
+    ) -> None:
         super().__init__("invalid input")
         self.mistakes = mistakes
+        self.status = status
 
 
 def in_body(field: str, detail: str) -> InvalidInputError:
@@ -34,9 +37,9 @@ def in_body(field: str, detail: str) -> InvalidInputError:
     return InvalidInputError([({"pointer": f"#/{field}" if field else "#"}, detail)])
 
 
-def in_query(parameter: str, detail: str) -> InvalidInputError:
-    """Return the error that the parameter of the query is not right."""
-    return InvalidInputError([({"parameter": parameter}, detail)])
+def conflict(field: str, detail: str) -> InvalidInputError:
+    """Return the error that the field of the body names what is not there, or not free."""
+    return InvalidInputError([({"pointer": f"#/{field}"}, detail)], HTTPStatus.CONFLICT)
 
 
 def init_app(app: Flask) -> None:
@@ -89,7 +92,7 @@ def _printable(name: str) -> str:
 
 def _invalid_input(error: InvalidInputError) -> Response:
     return _problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
+        error.status,
         "Some of the input is not valid; `errors` says what and where.",
         type=INVALID_INPUT,
         title="Invalid input",

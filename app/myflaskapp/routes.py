@@ -101,7 +101,8 @@ def home() -> Response:
     return client_file("index.html")
 
 
-@blueprint.get("/<path:name>")
-def client_file(name: str) -> Response:
+@blueprint.get("/<name>")
+@blueprint.get("/<any(art, sample):folder>/<name>")
+def client_file(name: str, folder: str = ".") -> Response:
     """Serve the client. A web server in front does this itself and asks the app only for what it does not have."""
-    return send_from_directory(CLIENT_FOLDER, name)
+    return send_from_directory(CLIENT_FOLDER / folder, name)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from . import models
-from .photos import LONGEST_NAME, MOST_PHOTOS
+from .photos import MOST_PHOTOS
 from .search import Sort
 
 LONGEST_PAGE = 100
@@ -92,6 +92,9 @@ class WholeNumber(fields.Integer):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
         if isinstance(value, str) and re.fullmatch("[0-9]{1,10}", value):
+            number = int(value)
+        # To JSON 5.0 is a whole number.
+        elif isinstance(value, float) and value.is_integer():
             number = int(value)
         # True is an int to Python, not to people.
         elif isinstance(value, int) and not isinstance(value, bool):
@@ -250,9 +253,13 @@ class SubmissionSchema(ListingContentSchema):
     error_messages: ClassVar[dict[str, str]] = {"unknown": "is not a field", "type": "must be a JSON object"}
 
     photos = fields.List(
-        fields.String(validate=validate.Length(max=LONGEST_NAME), error_messages={"invalid": "must be a text"}),
+        fields.String(
+            validate=validate.Regexp("^[0-9a-f]{32}$", error="must be the id of a photo"),
+            error_messages={"invalid": "must be the id of a photo"},
+        ),
         load_default=list,
         validate=validate.Length(max=MOST_PHOTOS, error="must be at most {max} photos"),
+        metadata={"uniqueItems": True},
         error_messages={"invalid": "must be a list of photo ids"},
     )
 

@@ -19,6 +19,10 @@ class BadSubmissionError(Exception):
         self.field = field
 
 
+class NoSuchPhotoError(BadSubmissionError):
+    """A photo is not there, or is another listing's."""
+
+
 def find_category(slug: str) -> Category:
     """Return the category.
 
@@ -45,7 +49,7 @@ def submit(content: dict[str, Any]) -> tuple[Listing, bool]:
     if waiting := _find_waiting(fingerprint):
         return waiting, False
     if any(photo.listing_id is not None for photo in photos):
-        raise BadSubmissionError("photos", "must be photos that belong to no other listing")
+        raise NoSuchPhotoError("photos", "must be photos that belong to no other listing")
     values = {name: value for name, value in content.items() if name not in ("category", "photos")}
     listing = Listing(**values, category=category, status=Status.PENDING.value, fingerprint=fingerprint)
     db.session.add(listing)
@@ -56,7 +60,7 @@ def submit(content: dict[str, Any]) -> tuple[Listing, bool]:
             free = (Photo.id == photo.id, Photo.listing_id.is_(None))
             taken = db.session.execute(update(Photo).where(*free).values(listing_id=listing.id, position=position))
             if not taken.rowcount:
-                raise BadSubmissionError("photos", "must be photos that belong to no other listing")
+                raise NoSuchPhotoError("photos", "must be photos that belong to no other listing")
         db.session.commit()
     except IntegrityError:
         db.session.rollback()
@@ -84,9 +88,7 @@ def _find_photos(names: list[str]) -> list[Photo]:
     found = {photo.name: photo for photo in db.session.scalars(select(Photo).where(Photo.name.in_(names)))}
     for position, name in enumerate(names):
         if name not in found:
-            raise BadSubmissionError(
-                f"photos/{position}", "must be the id of a photo that was sent within the last day"
-            )
+            raise NoSuchPhotoError(f"photos/{position}", "must be the id of a photo that was sent within the last day")
     return [found[name] for name in names]
 
 

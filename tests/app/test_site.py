@@ -110,7 +110,7 @@ def test_pages_hold_to_a_strict_content_policy(client: FlaskClient, path: str) -
         assert not [name for name in attributes if name.startswith("on")]
         if tag in ("img", "script") or attributes.get("rel") == "stylesheet":
             address = attributes.get("src") or attributes.get("href") or ""
-            assert re.fullmatch(r"/?([a-z]+/)?[a-z_-]+\.(css|js|jpg|svg)", address)
+            assert re.fullmatch(r"/?([a-z]+/)?[a-z0-9_-]+\.(css|js|jpg|svg|webp)", address)
 
 
 @pytest.mark.parametrize("path", [*(f"/{name}" for name in PAGES), "/listings/16"])
