@@ -92,18 +92,12 @@ class WholeNumber(fields.Integer):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
         if isinstance(value, str) and re.fullmatch("[0-9]{1,10}", value):
-            number = int(value)
-        # To JSON 5.0 is a whole number.
-        elif isinstance(value, float) and value.is_integer():
-            number = int(value)
-        # True is an int to Python, not to people.
-        elif isinstance(value, int) and not isinstance(value, bool):
-            number = value
-        else:
+            value = int(value)
+        # True is an int to Python, not to people; 5.0 is a whole number to JSON.
+        known = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (known and self._least <= value <= self._most and value == int(value)):
             raise self.make_error("range", least=self._least, most=self._most)
-        if not self._least <= number <= self._most:
-            raise self.make_error("range", least=self._least, most=self._most)
-        return number
+        return int(value)
 
 
 class Price(WholeNumber):
