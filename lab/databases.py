@@ -119,6 +119,10 @@ class Database:
         (self._folder / "first.sql").unlink(missing_ok=True)
         return True
 
+    def stop(self) -> None:
+        """End the server and keep its data."""
+        cgroups.kill(self._group)
+
     def destroy(self) -> None:
         """End the server, remove its data and its address."""
         cgroups.kill(self._group)

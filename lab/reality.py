@@ -67,7 +67,11 @@ class Reality:
                 spec = DatabaseSpec(identifier, found.endpoint, found.port, found.user, found.password(), found.schema)
                 self._databases[identifier] = Database(spec, self._numbers)
             database = self._databases[identifier]
-            if not database.running():
+            if found.status == "stopped":
+                if database.running():
+                    _say(f"stopping database {identifier}")
+                    database.stop()
+            elif not database.running():
                 _say(f"starting database {identifier} at {database.address}")
                 database.start()
                 cloud.set_database_status(identifier, "creating")

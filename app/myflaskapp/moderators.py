@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+import sys
 from datetime import timedelta
 
 import click
@@ -79,7 +80,7 @@ def add(name: str, password_stdin: bool) -> None:
     if not 0 < len(name) <= MODERATOR or not name.isprintable() or name != name.strip():
         raise click.UsageError(f"The name has to have 1 to {MODERATOR} printable characters, without blanks around it.")
     if password_stdin:
-        password = click.get_text_stream("stdin").readline().rstrip("\r\n")
+        password = sys.stdin.readline().rstrip("\r\n")
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:

@@ -189,7 +189,7 @@ def test_seeding_twice_changes_nothing(app: Flask) -> None:
 
 def test_seeding_leaves_a_database_in_use_alone(app: Flask) -> None:
     with app.app_context():
-        for name in ("listing", "resource"):
+        for name in ("photo", "listing", "resource"):
             db.session.execute(db.metadata.tables[name].delete())
         db.session.commit()
     assert "nothing added" in app.test_cli_runner().invoke(args=["seed"]).output

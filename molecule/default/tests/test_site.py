@@ -35,8 +35,8 @@ def test_listings_come_from_mysql(site: Visitor, database: Any) -> None:
     title = f"Dory with oars {time.time_ns()}"
     category = database.execute("SELECT id FROM category ORDER BY id LIMIT 1")[0][0]
     database.execute(
-        "INSERT INTO listing (title, description, category_id, place, contact_email, status, created_at)"
-        " VALUES (%s, 'Flat bottom, sound.', %s, 'Fogo', 'seller@lab.test', 'published', UTC_TIMESTAMP())",
+        "INSERT INTO listing (title, description, category_id, place, contact_email, status, created_at, published_at)"
+        " VALUES (%s, 'Flat bottom, sound.', %s, 'Fogo', 'seller@lab.test', 'published', UTC_TIMESTAMP(), UTC_TIMESTAMP())",
         title,
         category,
     )
