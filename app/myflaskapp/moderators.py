@@ -79,10 +79,7 @@ def add(name: str, password_stdin: bool) -> None:
     """Add a moderator, or give one a new password; sessions of the old one end."""
     if not 0 < len(name) <= MODERATOR or not name.isprintable() or name != name.strip():
         raise click.UsageError(f"The name has to have 1 to {MODERATOR} printable characters, without blanks around it.")
-    if password_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
-    else:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    password = _read_line() if password_stdin else click.prompt("Password", hide_input=True, confirmation_prompt=True)
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
         raise click.UsageError(
             f"The password has to have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters, has {len(password)}."
@@ -95,6 +92,10 @@ def add(name: str, password_stdin: bool) -> None:
         db.session.add(Moderator(name=name, password_hash=generate_password_hash(password)))
     db.session.commit()
     click.echo(f"{name} has a new password." if moderator else f"Added {name}, who logs in at /moderation/.")
+
+
+def _read_line() -> str:
+    return sys.stdin.readline().rstrip("\r\n")
 
 
 @commands.command("list")

@@ -1,0 +1,308 @@
+"""What people do at the site, in a real browser: search, send a listing with photos, moderate it, write a message."""
+
+import io
+import random
+import re
+import secrets
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from browser import chromium, complaints, install, listen
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from lab import login, operations
+from lab.layout import REPOSITORY
+
+CLIENT = REPOSITORY / "app/client"
+PAGES = ("index", "listings", "submit", "contact", "resources")
+WIDTHS = {"phone": 390, "wide": 1440}
+NAME, PASSWORD = "keeper", secrets.token_hex(12)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, for which the site's name leads to the lab's first host."""
+    install()
+    site = operations.visitor()
+    with chromium(site.domain, site.address) as found:
+        yield found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def moderator() -> None:
+    """Somebody who may log in, added as an operator does it: on the host, as the app."""
+    command = f"sudo /opt/outport/run /srv/listings flask --app run moderator add {NAME} --password-stdin"
+    whole = [*operations.ssh_command(operations.find_host("web-1")), command]
+    done = subprocess.run(whole, input=f"{PASSWORD}\n", capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def visit(browser: Browser, **options: Any) -> BrowserContext:
+    """A visitor; the site's authority is the lab's, whose certificates other tests verify."""
+    base = f"https://{operations.visitor().domain}"
+    context = browser.new_context(base_url=base, ignore_https_errors=True, **options)
+    context.set_default_timeout(15_000)
+    return context
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A visitor with a wide screen."""
+    found = visit(browser, viewport={"width": 1280, "height": 900})
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A tab in which nothing may go wrong."""
+    tab = context.new_page()
+    errors = listen(tab)
+    yield tab
+    assert errors == []
+
+
+def log_in(page: Page) -> None:
+    page.goto("/moderation/")
+    page.get_by_label("Name").fill(NAME)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Moderation", level=1)).to_be_visible()
+
+
+def picture(seed: int, width: int = 2400, height: int = 1800) -> bytes:
+    """The file of a photo with a place and a maker in it, which no other is like."""
+    small = Image.frombytes("RGB", (24, 18), random.Random(f"{seed} {secrets.token_hex()}").randbytes(24 * 18 * 3))
+    exif = Image.Exif()
+    exif[0x010F] = "Maker-secret"
+    file = io.BytesIO()
+    small.resize((width, height)).save(file, "JPEG", exif=exif)
+    return file.getvalue()
+
+
+def fill(page: Page, title: str) -> None:
+    """Fill in the form of a listing."""
+    page.goto("/submit.html")
+    page.get_by_label("Title").fill(title)
+    page.get_by_label("Category").select_option("boats-and-gear")
+    page.get_by_label("Description").fill("Sound and dry.\nSleeps nobody.")
+    page.get_by_label("Place").fill("Brigus")
+    page.get_by_label("Price in dollars").fill("1,250.50")
+    page.get_by_label("Your e-mail").fill("dory@example.org")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_page_is_accessible_and_fits(browser: Browser, width: str, scheme: Any) -> None:
+    context = visit(browser, viewport={"width": WIDTHS[width], "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    errors = listen(page)
+    log_in(page)
+    public = [f"/{name}.html" for name in PAGES] + ["/listings/16", "/listings.html?q=nothing-like-it"]
+    for path in [*public, "/moderation/", "/moderation/listings/16", "/moderation/messages", "/moderation/audit"]:
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        assert complaints(page) == [], path
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+    assert errors == []
+    page.context.clear_cookies()
+    for path in ("/moderation/login", "/nothing-here"):
+        page.goto(path)
+        assert complaints(page) == [], path
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(15, 27, 34)"
+    assert dark == (scheme == "dark")
+    context.close()
+
+
+def test_searching_keeps_its_state_in_the_address(page: Page) -> None:
+    page.goto("/index.html")
+    page.get_by_label("Search the listings").fill("oak punt")
+    page.get_by_role("button", name="Search").click()
+    cards = page.locator("#listings .card")
+    expect(cards).to_have_count(1)
+    expect(page.get_by_role("heading", name="Eighteen-foot punt")).to_be_visible()
+    assert page.url.endswith("/listings.html?q=oak+punt")
+
+    page.get_by_role("button", name=re.compile("Remove the filter")).click()
+    expect(page.locator("#listings h3").first).to_have_text("Saltbox house for rent by the week")
+    page.get_by_label("Category").select_option("jobs")
+    page.get_by_label("Order").select_option("cheapest")
+    expect(page.locator("#listings .chip").first).to_have_text("Jobs")
+    assert "category=jobs" in page.url
+    assert "sort=cheapest" in page.url
+    page.go_back()
+    page.go_back()
+    page.go_back()
+    expect(cards).to_have_count(1)
+    expect(page.get_by_label("Words")).to_have_value("oak punt")
+    page.go_forward()
+    expect(page.locator("#listings h3").first).to_have_text("Saltbox house for rent by the week")
+
+    page.get_by_label("Price from").fill("50")
+    page.get_by_label("Price to").fill("20")
+    expect(page.locator("#max_price-error")).to_have_text("This is less than the lowest price.")
+    page.get_by_label("Price to").fill("900")
+    page.get_by_label("Words").fill("house")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_role("heading", name="Saltbox house")).to_be_visible()
+
+
+def test_a_listing_with_two_photos_goes_from_the_form_to_the_board(context: BrowserContext, page: Page) -> None:
+    title = f"Dory {secrets.token_hex(4)} 🛶"
+    fill(page, title)
+    files = [{"name": f"{n}.jpg", "mimeType": "image/jpeg", "buffer": picture(n)} for n in range(2)]
+    page.get_by_label("Choose photos").set_input_files(files)
+    expect(page.locator("#photo-list li")).to_have_count(2)
+    expect(page.locator("#photo-list progress")).to_have_count(0)
+    expect(page.locator("#preview h3")).to_have_text(title)
+    expect(page.locator("#preview .price")).to_have_text("$1,250.50")
+    page.get_by_role("button", name="Send the listing").dblclick()
+    expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+    page.get_by_role("link", name="see how it fares").click()
+    expect(page.locator("[aria-current=step]")).to_contain_text("Somebody reads it")
+    receipt = page.url
+
+    tab = context.new_page()
+    errors = listen(tab)
+    log_in(tab)
+    # The oldest are first: the last page has it.
+    while tab.get_by_role("link", name=title).count() == 0:
+        tab.get_by_role("link", name="Next page").click()
+    assert tab.get_by_role("link", name=title).count() == 1
+    tab.get_by_role("link", name=title).click()
+    expect(tab.locator(".photo-choice img")).to_have_count(2)
+    tab.get_by_role("button", name="Publish").click()
+    tab.goto("/moderation/audit")
+    expect(tab.locator("tbody tr").first).to_contain_text("published")
+    assert errors == []
+
+    page.goto(receipt)
+    page.get_by_role("link", name="see your listing").click()
+    expect(page.get_by_role("heading", name=title)).to_be_visible()
+    shown = page.locator(".gallery img")
+    expect(shown).to_have_count(2)
+    for image in shown.all():
+        assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    address = shown.first.get_attribute("src") or ""
+    answer = page.request.get(address)
+    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert b"Maker-secret" not in answer.body()
+    keys = in_bucket()
+    print(f"{title}: {page.url}; the bucket holds {len(keys)} objects, such as {keys[0]}")
+    assert not [key for key in keys if address.split("/")[-1].split("-")[0] in key]
+    page.goto("/index.html")
+    expect(page.locator("#latest h3").first).to_have_text(title)
+
+
+def in_bucket() -> list[str]:
+    """The keys of all photos in the media bucket."""
+    s3 = login.client("s3")
+    bucket = next(b["Name"] for b in s3.list_buckets()["Buckets"] if "-media-" in b["Name"])
+    return [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket, Prefix="photos/")["Contents"]]
+
+
+def test_a_form_says_what_is_wrong_as_one_types(page: Page) -> None:
+    page.goto("/submit.html")
+    page.get_by_role("button", name="Send the listing").click()
+    expect(page.locator("#title-error")).to_have_text("Please fill this in.")
+    expect(page.get_by_label("Title")).to_be_focused()
+    page.get_by_label("Title").fill("Kettle")
+    expect(page.locator("#title-error")).to_be_hidden()
+    page.get_by_label("Your e-mail").fill("kettle")
+    page.get_by_label("Place").click()
+    expect(page.locator("#contact_email-error")).to_contain_text("name@example.org")
+    page.get_by_label("Choose photos").set_input_files(
+        {"name": "a.zip", "mimeType": "application/zip", "buffer": b"PK"}
+    )
+    expect(page.locator("#photos-error")).to_contain_text("a.zip is no JPEG, PNG or WebP picture.")
+    page.reload()
+    expect(page.get_by_label("Title")).to_have_value("Kettle")
+
+
+def test_a_zip_that_calls_itself_a_photo_is_refused_beside_it(context: BrowserContext) -> None:
+    page = context.new_page()
+    page.goto("/submit.html")
+    page.get_by_label("Choose photos").set_input_files(
+        {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": b"PK\3\4" * 99}
+    )
+    expect(page.locator("#photo-list .error")).to_contain_text("JPEG, PNG or WebP")
+    page.get_by_role("button", name="Remove a.jpg").click()
+    expect(page.locator("#photo-list li")).to_have_count(0)
+
+
+def test_what_could_not_be_sent_is_kept_and_sent_again(context: BrowserContext) -> None:
+    page = context.new_page()
+    page.goto("/contact.html")
+    page.get_by_label("Your name").fill("A visitor")
+    page.get_by_label("Your e-mail").fill("visitor@example.org")
+    page.get_by_label("Your message").fill(f"Hello {secrets.token_hex(4)}")
+    away = {"status": 503, "headers": {"Retry-After": "1"}, "content_type": "application/problem+json", "body": "{}"}
+    page.route("**/api/v1/messages", lambda route: route.fulfill(**away))
+    page.get_by_role("button", name="Send the message").click()
+    expect(page.locator("#contact-form-note")).to_contain_text("nothing is lost")
+    page.unroute("**/api/v1/messages")
+    page.get_by_role("button", name="Send the message").click()
+    expect(page.locator("#contact-form-note")).to_contain_text("Thank you")
+    expect(page.get_by_label("Your message")).to_have_value("")
+
+
+def test_everything_can_be_done_by_keyboard(page: Page) -> None:
+    page.goto("/contact.html")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    for text in ("Keyboard", "keys@example.org", f"No mouse {secrets.token_hex(4)}"):
+        page.keyboard.type(text)
+        page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Send the message")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#contact-form-note")).to_contain_text("Thank you")
+    expect(page.locator("#contact-form-note")).to_be_focused()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_each_page_opens_from_disk_with_no_network(name: str) -> None:
+    install()
+    with chromium() as browser:
+        context = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True)
+        page = context.new_page()
+        errors = listen(page)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((CLIENT / f"{name}.html").as_uri())
+        expect(page.get_by_role("note")).to_contain_text("opened this page from disk")
+        if name == "index":
+            expect(page.locator("#latest .card")).to_have_count(6)
+            expect(page.locator("#categories .tile")).to_have_count(8)
+        elif name == "listings":
+            page.get_by_label("Words").fill("saltbox")
+            page.get_by_role("button", name="Search").click()
+            page.get_by_role("button", name="Saltbox house").click()
+            expect(page.get_by_role("dialog")).to_contain_text("Trinity")
+        elif name == "resources":
+            expect(page.get_by_role("link", name="Marine Atlantic")).to_be_visible()
+        elif name == "contact":
+            page.get_by_label("Your name").fill("A")
+            page.get_by_label("Your e-mail").fill("a@example.org")
+            page.get_by_label("Your message").fill("b")
+            page.get_by_role("button", name="Send the message").click()
+            expect(page.locator("#contact-form-note")).to_contain_text("needs the server")
+        else:
+            expect(page.get_by_label("Category").locator("option")).to_have_count(9)
+        assert errors == []
+        assert {address.split(":")[0] for address in asked} == {"file"}
+        context.close()
+
+
+def test_each_page_is_light(page: Page) -> None:
+    for name in PAGES:
+        sizes: dict[str, int] = {}
+        page.on("response", lambda answer, sizes=sizes: sizes.update({answer.url: len(answer.body())}))
+        page.goto(f"/{name}.html")
+        page.wait_for_load_state("networkidle")
+        weight = sum(size for url, size in sizes.items() if not re.search(r"\.(jpg|webp)$|/api/", url))
+        assert 0 < weight < 100_000, (name, weight)

@@ -1,0 +1,159 @@
+"""The app and its MySQL: a server that goes away and comes back under load, and the queries at 100,000 listings."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
+
+import config
+import pytest
+from conftest import quote
+from flask import Flask
+from myflaskapp import create_app
+from myflaskapp.database import db
+from sqlalchemy import create_engine, event, make_url
+
+from lab import login, operations
+from lab.load import Load, plan_for_site
+from lab.visitor import Visitor
+
+AWAY = 20
+RATE = 100
+LISTINGS = 100_000
+SCHEMA = "outport_explain"
+
+
+def site_serves(site: Visitor) -> bool:
+    """Whether a list is answered."""
+    return site.get("/api/v1/listings?limit=1").status == 200
+
+
+def test_a_database_that_is_away_for_a_while_costs_no_request_once_it_is_back() -> None:
+    site, rds = operations.visitor(), login.client("rds")
+    database = operations.status().databases[0].id
+    engine = create_engine(login.database_url(login.database_credentials()["dbname"]))
+    with engine.connect() as connection:
+        before = connection.exec_driver_sql("SELECT COUNT(*) FROM message").scalar() or 0
+    with Load(replace(plan_for_site(RATE, longest=240))) as load:
+        time.sleep(5)
+        began = time.monotonic()
+        rds.stop_db_instance(DBInstanceIdentifier=database)
+        while site_serves(site):
+            assert time.monotonic() - began < 30
+        answer = site.get("/api/v1/listings")
+        assert int(answer.headers["retry-after"]) > 0
+        assert site.get("/index.html").status == 200
+        assert site.get("/healthz").status == 200
+        assert (site.get("/readyz").status, site.get("/readyz").json()) == (503, {"status": "unavailable"})
+        time.sleep(AWAY)
+        rds.start_db_instance(DBInstanceIdentifier=database)
+        while not site_serves(site):
+            assert time.monotonic() - began < 120
+        time.sleep(15)
+    result = load.result
+    quote("database away", result)
+    assert set(result.by_status) <= {"200", "201", "503"}, result.by_status
+    failed = [visit for visit in result.visits if visit.outcome == "503"]
+    assert {visit.kind for visit in failed}.isdisjoint({"page"})
+    last = max(visit.at for visit in failed)
+    written = [visit for visit in result.visits if visit.kind == "message" and visit.outcome == "201"]
+    first_write = min(visit.at for visit in written if visit.at > last)
+    print(
+        f"{result.by_status}; away from {failed[0].at:.1f} s to {last:.1f} s; first good write at {first_write:.1f} s"
+    )
+    # Once one request is answered, all are: the pool gives out no dead connection.
+    back = min(
+        visit.at
+        for visit in result.visits
+        if visit.at > failed[0].at + AWAY and visit.kind == "api" and visit.outcome == "200"
+    )
+    assert last < back + 2, (last, back)
+    with engine.connect() as connection:
+        after = connection.exec_driver_sql("SELECT COUNT(*) FROM message").scalar() or 0
+    engine.dispose()
+    assert after - before == len(written)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    """The app on a schema of its own with 100,000 listings, made by its seed command."""
+    url = login.database_url(SCHEMA)
+    engine = create_engine(make_url(url).set(database=""))
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {SCHEMA}")
+        connection.exec_driver_sql(f"CREATE DATABASE {SCHEMA} CHARACTER SET utf8mb4")
+    media = str(tmp_path_factory.mktemp("media"))
+    app = create_app(config.load({"DATABASE_URL": url, "MEDIA_FOLDER": media}))
+    for arguments in (["db", "upgrade"], ["seed"], ["seed", "--listings", str(LISTINGS)]):
+        result = app.test_cli_runner().invoke(args=arguments)
+        assert result.exit_code == 0, result.output
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {SCHEMA}")
+    engine.dispose()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How MySQL answers a request's main query, and how long the request takes (median of ten, ms)."""
+
+    key: str
+    type: str
+    rows: int
+    extra: str
+    ms: float
+
+
+def explain(app: Flask, path: str) -> Plan:
+    """Make a request ten times and ask MySQL for the plan of its query of the listings."""
+    seen: list[tuple[str, Any]] = []
+
+    def keep(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if "FROM listing" in statement:
+            seen.append((statement, parameters))
+
+    client, times = app.test_client(), []
+    with app.app_context():
+        event.listen(db.engine, "before_cursor_execute", keep)
+        for _ in range(10):
+            began = time.perf_counter()
+            assert client.get(path).status_code == 200
+            times.append((time.perf_counter() - began) * 1000)
+        event.remove(db.engine, "before_cursor_execute", keep)
+        with db.engine.connect() as connection:
+            rows = connection.exec_driver_sql("EXPLAIN " + seen[0][0], seen[0][1]).mappings().all()
+    row = next(row for row in rows if row["table"] == "listing")
+    return Plan(row["key"], row["type"], row["rows"], row["Extra"] or "", median(times))
+
+
+# Of each request the index that serves it; whether its order comes from the index, too.
+QUERIES = {
+    "/api/v1/listings": ("ix_listing_newest", True),
+    "/api/v1/listings?category=jobs": ("ix_listing_category_newest", True),
+    "/api/v1/listings?sort=cheapest": ("ix_listing_price_order", True),
+    "/api/v1/listings?sort=dearest": ("ix_listing_price", True),
+    "/api/v1/listings?sort=cheapest&category=jobs": ("ix_listing_category_price_order", True),
+    "/api/v1/listings?sort=dearest&category=jobs": ("ix_listing_category_price", True),
+    "/api/v1/listings?sort=cheapest&min_price=10000&max_price=20000": (None, False),
+    "/api/v1/listings?place=Twillingate": ("ix_listing_place_newest", False),
+    "/api/v1/listings?q=saltbox+kitchen": ("ix_listing_text", False),
+    "/api/v1/listings?q=accordion&category=community": ("ix_listing_text", False),
+    "/api/v1/listings/777": ("PRIMARY", True),
+    "/listings/777": ("PRIMARY", True),
+}
+
+
+def test_every_question_has_its_index_at_a_hundred_thousand_listings(large: Flask) -> None:
+    plans = {path: explain(large, path) for path in QUERIES}
+    following = large.test_client().get("/api/v1/listings?limit=100").json["next_cursor"]
+    plans["the second page"] = explain(large, f"/api/v1/listings?cursor={following}")
+    for path, plan in plans.items():
+        print(f"{path:64} {plan.type:9} {plan.key or '-':32} {plan.rows:6} rows {plan.ms:7.1f} ms  {plan.extra}")
+    assert {path: plan.type for path, plan in plans.items() if plan.type == "ALL"} == {}
+    for path, (key, ordered) in QUERIES.items():
+        assert plans[path].key == key or key is None, (path, plans[path])
+        assert not (ordered and "filesort" in plans[path].extra), (path, plans[path])
+    assert plans["the second page"].key == "ix_listing_newest"
