@@ -36,12 +36,11 @@ def install() -> None:
 
 
 @contextmanager
-def chromium(domain: str = "", address: str = "") -> Iterator[Browser]:
-    """Give a browser to which the name `domain` leads to `address`; without them every name leads nowhere."""
-    names = f"MAP {domain} {address}, " if domain else ""
+def chromium(domain: str, address: str) -> Iterator[Browser]:
+    """Give a browser to which the name `domain` leads to `address`, and every other name nowhere."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=[*_OPTIONS, f"--host-resolver-rules={names}MAP * ~NOTFOUND"]
+            executable_path=CHROMIUM, args=[*_OPTIONS, f"--host-resolver-rules=MAP {domain} {address}, MAP * ~NOTFOUND"]
         )
         try:
             yield browser

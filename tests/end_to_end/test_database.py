@@ -124,7 +124,7 @@ def explain(app: Flask, path: str) -> Plan:
             times.append((time.perf_counter() - began) * 1000)
         event.remove(db.engine, "before_cursor_execute", keep)
         with db.engine.connect() as connection:
-            rows = connection.exec_driver_sql("EXPLAIN " + seen[0][0], seen[0][1]).mappings().all()
+            rows = connection.exec_driver_sql("EXPLAIN FORMAT=TRADITIONAL " + seen[0][0], seen[0][1]).mappings().all()
     row = next(row for row in rows if row["table"] == "listing")
     return Plan(row["key"], row["type"], row["rows"], row["Extra"] or "", median(times))
 
