@@ -1,12 +1,14 @@
-"""A real Chromium at the lab's site, and what it is asked about each page."""
+"""A real Chromium, for which names lead into the lab."""
 
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
+
+from lab import operations
+from lab.commands import run
 
 CHROMIUM = "/usr/bin/chromium"
 # Nothing of it looks for anything on the internet; the sandbox needs what a container does not have.
@@ -48,15 +50,7 @@ def chromium(domain: str, address: str) -> Iterator[Browser]:
             browser.close()
 
 
-def complaints(page: Page) -> list[str]:
-    """Return what axe-core holds against the page."""
-    found = Axe().run(page).response["violations"]
-    return [f"{entry['id']} ({entry['impact']}): {entry['nodes'][0]['html'][:200]}" for entry in found]
-
-
-def listen(page: Page) -> list[str]:
-    """Return a list that fills with what the page's console calls an error."""
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
-    return errors
+def add_moderator(name: str, password: str) -> None:
+    """Let somebody moderate the site, as an operator does it: on the first host, as the app."""
+    command = f"sudo /opt/outport/run /srv/listings flask --app run moderator add {name} --password-stdin"
+    run([*operations.ssh_command(operations.find_host("web-1")), command], input_text=f"{password}\n", timeout=60)
