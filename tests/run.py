@@ -154,6 +154,7 @@ def stack(run: Run) -> None:
         run.check("site.yml --check --diff on a bare host", ["bin/lab", "play", "site.yml", "--check", "--diff"])
     if lab(run, "site"):
         molecule(run, "default")
+        pytest(run, "the app on MySQL", ["tests/app", "--mysql"])
         # In the order of their names: the one that ends with two hosts is the last.
         for module in sorted((ROOT / "tests/end_to_end").glob("test_*.py")):
             pytest(run, f"end to end: {module.stem.removeprefix('test_').replace('_', ' ')}", [str(module)])

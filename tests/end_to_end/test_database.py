@@ -29,12 +29,19 @@ def site_serves(site: Visitor) -> bool:
     return site.get("/api/v1/listings?limit=1").status == 200
 
 
+def count_messages() -> int:
+    """How many messages the site's database holds."""
+    engine = create_engine(login.database_url(login.database_credentials()["dbname"]))
+    with engine.connect() as connection:
+        count = connection.exec_driver_sql("SELECT COUNT(*) FROM message").scalar() or 0
+    engine.dispose()
+    return count
+
+
 def test_a_database_that_is_away_for_a_while_costs_no_request_once_it_is_back() -> None:
     site, rds = operations.visitor(), login.client("rds")
     database = operations.status().databases[0].id
-    engine = create_engine(login.database_url(login.database_credentials()["dbname"]))
-    with engine.connect() as connection:
-        before = connection.exec_driver_sql("SELECT COUNT(*) FROM message").scalar() or 0
+    before = count_messages()
     with Load(replace(plan_for_site(RATE, longest=240))) as load:
         time.sleep(5)
         began = time.monotonic()
@@ -69,10 +76,7 @@ def test_a_database_that_is_away_for_a_while_costs_no_request_once_it_is_back() 
         if visit.at > failed[0].at + AWAY and visit.kind == "api" and visit.outcome == "200"
     )
     assert last < back + 2, (last, back)
-    with engine.connect() as connection:
-        after = connection.exec_driver_sql("SELECT COUNT(*) FROM message").scalar() or 0
-    engine.dispose()
-    assert after - before == len(written)
+    assert count_messages() - before == len(written)
 
 
 @pytest.fixture(scope="module")
