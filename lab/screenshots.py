@@ -67,6 +67,7 @@ def take_all(browser: Browser, base: str, width: int, scheme: str, password: str
     page.get_by_label("Name").fill(NAME)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/moderation/")
     for name, path in MODERATION.items():
         take(page, path, f"{name}-{width}-{scheme}")
     context.close()

@@ -3,9 +3,10 @@
 import hashlib
 import ipaddress
 import time
+from http import HTTPStatus
 from typing import ClassVar
 
-from flask import Flask, current_app, request
+from flask import Flask, Response, current_app, request
 from flask_limiter import Limiter
 from limits.storage import Storage
 from sqlalchemy import case, delete, select, update
@@ -15,7 +16,7 @@ from .database import db
 from .models import RateLimit
 
 PHOTOS_PER_WRITE = 3
-# Of one address; and for one name, from wherever.
+# Failed ones of one address; and for one name, from wherever.
 LOGINS = "10 per 15 minutes"
 LOGINS_FOR_A_NAME = "60 per hour"
 # What one household or provider's customer has of IPv6.
@@ -95,9 +96,18 @@ def visitor() -> str:
 limiter = Limiter(visitor, storage_uri="database://", strategy="fixed-window")
 writes = limiter.shared_limit(lambda: f"{current_app.config['WRITES_PER_MINUTE']} per minute", scope="writes")
 photos = limiter.limit(lambda: f"{current_app.config['WRITES_PER_MINUTE'] * PHOTOS_PER_WRITE} per minute")
-logins = limiter.limit(LOGINS, methods=["POST"])
+
+
+def _has_failed(response: Response) -> bool:
+    return response.status_code == HTTPStatus.FORBIDDEN
+
+
+logins = limiter.limit(LOGINS, methods=["POST"], deduct_when=_has_failed)
 logins_for_a_name = limiter.limit(
-    LOGINS_FOR_A_NAME, key_func=lambda: request.form.get("name", "")[:100], methods=["POST"]
+    LOGINS_FOR_A_NAME,
+    key_func=lambda: request.form.get("name", "")[:100],
+    methods=["POST"],
+    deduct_when=_has_failed,
 )
 
 

@@ -103,7 +103,8 @@ def test_a_wrong_login_does_not_say_what_is_wrong(client: FlaskClient, name: str
     assert client.get("/moderation/").status_code == 303
 
 
-def test_guessing_is_slowed_down(client: FlaskClient) -> None:
+def test_guessing_is_slowed_down_and_logging_in_is_not(app: Flask, client: FlaskClient) -> None:
+    assert [log_in(app.test_client()).status_code for _ in range(12)] == [303] * 12
     statuses = [log_in(client, password=f"guess {number}").status_code for number in range(12)]
     assert statuses == [403] * 10 + [429] * 2
     answer = log_in(client)
