@@ -742,7 +742,7 @@
       };
       const [first] = photos.entries;
       const shown = first ? make("canvas", { width: 320, height: 240 })
-        : slug ? picture([], slug, "") : make("div", { class: "no-picture" });
+        : picture([], slug || "boats-and-gear", "");
       if (first) shown.getContext("2d").drawImage(first.canvas, 0, 0);
       byId("preview").replaceChildren(cardOf(listing, listing.title, shown));
     }
