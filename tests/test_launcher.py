@@ -48,3 +48,12 @@ def test_a_secret_is_not_to_be_seen_in_proc(release: Path, command: str) -> None
         timeout=60,
     ).stdout
     assert json.loads(told) == ["hush", False, ["--config", "a b"]]
+
+
+@pytest.mark.parametrize("arguments", [[], ["/srv/nothing"], ["/srv/nothing", "flask", "--version"]])
+def test_run_says_how_it_is_used(arguments: list[str]) -> None:
+    """The command of docs/your-app.md, without an app to run in."""
+    command = ["sh", ROOT / "roles/release/files/launcher/run", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "/srv/NAME COMMAND" in done.stderr

@@ -9,8 +9,8 @@ from typing import ClassVar
 from flask import Flask, Response, current_app, request
 from flask_limiter import Limiter
 from limits.storage import Storage
-from sqlalchemy import case, delete, select, update
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy import case, delete, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from .database import db
 from .models import RateLimit
@@ -46,15 +46,12 @@ class DatabaseStorage(Storage):
                 (RateLimit.expires, case((over, moment + expiry), else_=RateLimit.expires)),
             )
         )
-        with db.engine.begin() as connection:
+        first = insert(RateLimit).values(key=digest, hits=0, expires=moment + expiry)
+        first = first.prefix_with("IGNORE", dialect="mysql").prefix_with("OR IGNORE", dialect="sqlite")
+        # Each statement for itself: in one transaction, two first visits at once would wait for each other.
+        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             if not connection.execute(more).rowcount:
-                try:
-                    with connection.begin_nested():
-                        first = {"key": digest, "hits": 0, "expires": moment + expiry}
-                        connection.execute(RateLimit.__table__.insert().values(first))
-                except IntegrityError:
-                    # Another worker was first with it.
-                    pass
+                connection.execute(first)
                 connection.execute(more)
             return connection.scalar(select(RateLimit.hits).where(RateLimit.key == digest)) or amount
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import make_app
 from flask import Flask
 from flask.testing import FlaskClient
 from myflaskapp.database import db
@@ -98,6 +100,32 @@ def test_the_same_sent_at_once_is_one_listing(
     assert sorted(status for status, _ in answers) == [200] * 7 + [201]
     assert len({receipt for _, receipt in answers}) == 1
     assert count("listing") == before + 1
+
+
+def test_first_messages_of_many_at_once_are_all_taken(app: Flask, count: Callable[[str], int]) -> None:
+    def send(number: int) -> int:
+        visitor = {"REMOTE_ADDR": f"192.0.2.{number}"}
+        return app.test_client().post(MESSAGES, json=MESSAGE, environ_overrides=visitor).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(send, range(40))) == {201}
+    assert count("message") == 40
+
+
+def test_what_one_address_sends_is_limited_and_others_are_not(tmp_path: Path, mysql_url: str, app: Flask) -> None:
+    limited = make_app(tmp_path, mysql_url, WRITES_PER_MINUTE="3").test_client()
+
+    def send(address: str) -> Any:
+        return limited.post(MESSAGES, json=MESSAGE, environ_overrides={"REMOTE_ADDR": address})
+
+    assert [send("192.0.2.1").status_code for _ in range(5)] == [201, 201, 201, 429, 429]
+    refused = send("192.0.2.1")
+    assert refused.mimetype == "application/problem+json"
+    assert 0 < int(refused.headers["Retry-After"]) <= 60
+    assert send("192.0.2.2").status_code == 201
+    # All of one IPv6 network are one.
+    assert [send(f"2001:db8::{n}").status_code for n in range(1, 5)] == [201, 201, 201, 429]
+    assert send("2001:db8:0:1::1").status_code == 201
 
 
 HOSTILE = (

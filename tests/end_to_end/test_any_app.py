@@ -155,7 +155,7 @@ def the_example_app_again(play: Callable[..., Played]) -> Iterator[None]:
     played = play("site.yml", *QUICK)
     assert played.returncode == 0, played.stdout[-3000:]
     assert running() == {f"listings@{live()}.service"}
-    assert timers() == ""
+    assert timers() == {"listings-clean.timer"}
     for name in ("bare", "parcel"):
         apps.remove(name)
 
@@ -339,9 +339,10 @@ def running() -> set[str]:
     return {line.split()[0] for line in lines}
 
 
-def timers() -> str:
+def timers() -> set[str]:
     """The app's timers."""
-    return on_host("systemctl list-units --plain --no-legend 'listings-*.timer'")
+    shown = on_host("systemctl list-units --plain --no-legend 'listings-*.timer'")
+    return {line.split()[0] for line in shown.splitlines()}
 
 
 def words_of(unit: str) -> str:

@@ -31,7 +31,7 @@ QUICK = ("-e", "gunicorn_watch_seconds=3", "-e", "gunicorn_settle_seconds=1")
 NO_SET_UP = ("-e", '{"app_setup_commands": []}')
 MIGRATION = """\
 revision = "9999"
-down_revision = "0001"
+down_revision = "0002"
 
 def upgrade():
     raise RuntimeError("the table of prices is in use")
