@@ -1,5 +1,6 @@
 """A real Chromium, for which names lead into the lab."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ def install() -> None:
         subprocess.run(["apt-get", "update", "-qq"], check=True, timeout=120)
         subprocess.run(
             ["apt-get", "install", "--yes", "--no-install-recommends", *packages],
-            env={"DEBIAN_FRONTEND": "noninteractive", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
             stdout=subprocess.DEVNULL,
             check=True,
             timeout=500,
