@@ -65,10 +65,20 @@ def init_app(app: Flask, settings: Config) -> None:
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     db.init_app(app)
+    # Runs before the function that Flask-SQLAlchemy has added, last first.
+    app.teardown_appcontext(_end_transaction)
     if settings.credentials:
         store = CredentialStore(settings.credentials)
         with app.app_context():
             event.listen(db.engine, "do_connect", _connector(store))
+
+
+def _end_transaction(_error: BaseException | None) -> None:
+    """Roll back what is open. An answer that was made stands, whatever became of its connection meanwhile."""
+    try:
+        db.session.rollback()
+    except UNAVAILABLE as error:
+        log.warning("connection lost after the answer", extra={"fields": describe(error)})
 
 
 def _connect_args(settings: Config) -> dict[str, Any]:

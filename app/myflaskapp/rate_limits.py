@@ -48,12 +48,19 @@ class DatabaseStorage(Storage):
         )
         first = insert(RateLimit).values(key=digest, hits=0, expires=moment + expiry)
         first = first.prefix_with("IGNORE", dialect="mysql").prefix_with("OR IGNORE", dialect="sqlite")
-        # Each statement for itself: in one transaction, two first visits at once would wait for each other.
-        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            if not connection.execute(more).rowcount:
+        total = select(RateLimit.hits).where(RateLimit.key == digest)
+
+        def count() -> int | None:
+            with db.engine.begin() as connection:
+                return connection.scalar(total) if connection.execute(more).rowcount else None
+
+        hits = count()
+        if hits is None:
+            # In a transaction of its own: two first visits at once would wait for each other.
+            with db.engine.begin() as connection:
                 connection.execute(first)
-                connection.execute(more)
-            return connection.scalar(select(RateLimit.hits).where(RateLimit.key == digest)) or amount
+            hits = count()
+        return hits or amount
 
     def get(self, key: str) -> int:
         """Return the sum in the window that is open, 0 when none is."""

@@ -1,7 +1,7 @@
-"""The app and its MySQL: a server that goes away and comes back under load, and the queries at 100,000 listings."""
+"""The app and its MySQL: a server that goes away and comes back under load, connections that end, and the queries at 100,000 listings."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
@@ -10,9 +10,11 @@ import config
 import pytest
 from conftest import quote
 from flask import Flask
+from flask.testing import FlaskClient
 from myflaskapp import create_app
 from myflaskapp.database import db
-from sqlalchemy import create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from werkzeug.test import TestResponse
 
 from lab import login, operations
 from lab.load import Load, plan_for_site
@@ -88,7 +90,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
         connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {SCHEMA}")
         connection.exec_driver_sql(f"CREATE DATABASE {SCHEMA} CHARACTER SET utf8mb4")
     media = str(tmp_path_factory.mktemp("media"))
-    app = create_app(config.load({"DATABASE_URL": url, "MEDIA_FOLDER": media}))
+    app = create_app(config.load({"DATABASE_URL": url, "MEDIA_FOLDER": media, "WRITES_PER_MINUTE": "1000"}))
     for arguments in (["db", "upgrade"], ["seed"], ["seed", "--listings", str(LISTINGS)]):
         result = app.test_cli_runner().invoke(args=arguments)
         assert result.exit_code == 0, result.output
@@ -98,6 +100,66 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     with engine.begin() as connection:
         connection.exec_driver_sql(f"DROP DATABASE {SCHEMA}")
     engine.dispose()
+
+
+MESSAGE = {"name": "Visitor", "email": "visitor@example.com", "body": "Is the dory still for sale?"}
+SUBMISSION = {
+    "title": "Dory",
+    "description": "Sixteen feet, dry in any weather.",
+    "category": "for-sale",
+    "place": "Nain",
+    "contact_email": "visitor@example.com",
+}
+REQUESTS: dict[str, Callable[[FlaskClient], TestResponse]] = {
+    "a list": lambda client: client.get("/api/v1/listings"),
+    "a listing's page": lambda client: client.get("/listings/777"),
+    "a message": lambda client: client.post("/api/v1/messages", json=MESSAGE),
+    "a submission": lambda client: client.post("/api/v1/submissions", json=SUBMISSION),
+}
+
+
+@dataclass
+class Killer:
+    """Has MySQL end the app's connection, once, after `after` statements of a request."""
+
+    server: Engine
+    after: int
+    seen: int = 0
+
+    def count(self, connection: Connection, *_: Any) -> None:
+        """Count a statement that is done."""
+        self.seen += 1
+        if self.seen != self.after:
+            return
+        thread = connection.connection.dbapi_connection.thread_id()
+        with self.server.connect() as administrator:
+            administrator.exec_driver_sql(f"KILL {thread}")
+            alive = f"SELECT COUNT(*) FROM performance_schema.processlist WHERE id = {thread}"
+            while administrator.exec_driver_sql(alive).scalar():
+                time.sleep(0.01)
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_connection_that_ends_at_any_moment_is_told_or_not_noticed_and_none_is_lost(large: Flask, name: str) -> None:
+    client, server, outcomes = large.test_client(), create_engine(login.database_url("")), []
+    with large.app_context():
+        engine = db.engine
+    for after in range(1, 20):
+        killer = Killer(server, after)
+        event.listen(engine, "after_cursor_execute", killer.count)
+        answer = REQUESTS[name](client)
+        event.remove(engine, "after_cursor_execute", killer.count)
+        outcomes.append(answer.status_code)
+        assert answer.status_code in (200, 201, 503), (after, outcomes)
+        assert "retry-after" in answer.headers or answer.status_code != 503
+        # One that is not given back is missing for good.
+        assert engine.pool.checkedout() == 0, (after, outcomes)
+        assert REQUESTS[name](client).status_code in (200, 201)
+        if killer.seen < after:
+            break
+    server.dispose()
+    print(f"{name}: {outcomes}")
+    assert len(outcomes) > 1, "nothing was asked of the database"
 
 
 @dataclass(frozen=True)
