@@ -2,6 +2,7 @@
 
 import hashlib
 import ipaddress
+import math
 import time
 from http import HTTPStatus
 from typing import ClassVar
@@ -124,7 +125,8 @@ def init_app(app: Flask, writes_per_minute: int) -> None:
 def retry_after() -> int:
     """Return after how many seconds a request that broke a limit may come again."""
     broken = limiter.current_limit
-    return max(1, round(broken.reset_at - time.time())) if broken else 60
+    # `reset_at` is the second after the window's last.
+    return max(1, math.ceil(broken.reset_at - 1 - time.time())) if broken else 60
 
 
 def remove_past() -> int:

@@ -39,6 +39,8 @@ def init_app(app: Flask) -> None:
     logger.setLevel(logging.INFO)
     logger.propagate = False
     logger.handlers = [JsonLines()]
+    # Libraries' warnings, too, where nothing else takes them.
+    logging.basicConfig(handlers=logger.handlers)
     app.before_request(_start)
     app.after_request(_finish)
 

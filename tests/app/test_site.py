@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -167,6 +169,16 @@ def test_each_request_is_one_json_line_without_personal_data(
     }
     assert line["ms"] >= 0
     assert "secret-search" not in out
+
+
+def test_what_a_library_warns_of_is_one_json_line_too(app_folder: Path, tmp_path: Path) -> None:
+    program = "import logging, run; logging.getLogger('sqlalchemy.pool').warning('lost', exc_info=ValueError('why'))"
+    environ = {"DATABASE_URL": f"sqlite:///{tmp_path / 'listings.sqlite3'}", "PYTHONDONTWRITEBYTECODE": "1"}
+    command = (sys.executable, "-c", program)
+    done = subprocess.run(command, cwd=app_folder, env=environ, capture_output=True, text=True, check=True, timeout=60)
+    line = json.loads(done.stdout)
+    assert (line["level"], line["message"], done.stderr) == ("warning", "lost", "")
+    assert "why" in line["error"]
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "é", '"'])
