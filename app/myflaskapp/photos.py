@@ -20,8 +20,10 @@ KIND = "image/webp"
 LONGEST_SIDE = 16_000
 MAX_PIXELS = 50_000_000
 QUALITY = 80
-# A photo that was not sent with a listing is removed after a day, those of a refused listing after a month.
-ORPHAN = timedelta(days=1)
+# How long a listing may name a photo. One that none named is removed a while later, so never just as it is named;
+# those of a refused listing go after a month.
+NAMED_WITHIN = timedelta(days=1)
+ORPHAN = NAMED_WITHIN + timedelta(hours=1)
 REFUSED = timedelta(days=30)
 
 log = logging.getLogger(__name__)

@@ -4,11 +4,12 @@ import hashlib
 import json
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from .database import db
-from .models import Category, Listing, Photo, Status
+from .models import Category, Listing, Photo, Status, now
+from .photos import NAMED_WITHIN
 
 
 class BadSubmissionError(Exception):
@@ -85,7 +86,8 @@ def _find_waiting(fingerprint: str) -> Listing | None:
 
 
 def _find_photos(names: list[str]) -> list[Photo]:
-    found = {photo.name: photo for photo in db.session.scalars(select(Photo).where(Photo.name.in_(names)))}
+    usable = or_(Photo.listing_id.is_not(None), Photo.created_at >= now() - NAMED_WITHIN)
+    found = {photo.name: photo for photo in db.session.scalars(select(Photo).where(Photo.name.in_(names), usable))}
     for position, name in enumerate(names):
         if name not in found:
             raise NoSuchPhotoError(f"photos/{position}", "must be the id of a photo that was sent within the last day")

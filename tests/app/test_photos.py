@@ -305,6 +305,18 @@ def test_unused_photos_are_cleaned_up(
     assert client.get(shown["photos"][0]["sizes"][0]["url"]).status_code == 200
 
 
+def test_a_photo_of_yesterday_is_no_longer_taken_and_not_removed_at_that_moment(
+    app: Flask, client: FlaskClient, submission: dict[str, Any], picture: Picture
+) -> None:
+    photo = send(client, picture()).json["id"]
+    with app.app_context():
+        db.session.scalars(select(Photo).where(Photo.name == photo)).one().created_at = now() - timedelta(hours=24.5)
+        db.session.commit()
+    answer = client.post(SUBMISSIONS, json=submission | {"photos": [photo]})
+    assert (answer.status_code, answer.json["errors"][0]["pointer"]) == (409, "#/photos/0")
+    assert "Removed 0 photos" in run(app, "clean")
+
+
 def test_a_store_that_fails_keeps_nothing_and_asks_to_come_back(
     seeded: Any, tmp_path: Path, picture: Picture, mysql_url: str
 ) -> None:
