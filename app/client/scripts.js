@@ -8,6 +8,8 @@
   const MOST_CENTS = 1000000000;
   const MOST_PHOTOS = 6;
   const MOST_BYTES = 10000000;
+  // Milliseconds, a little less than the day for which the server takes a photo that was sent.
+  const PHOTO_LASTS = 23 * 3600 * 1000;
   const PHOTO_TYPES = ["image/jpeg", "image/png", "image/webp"];
 
   const byId = (id) => document.getElementById(id);
@@ -634,7 +636,7 @@
     }
 
     async take(file) {
-      const entry = { file, id: null, failed: "", canvas: make("canvas", { width: 320, height: 240 }), bar: make("progress", { max: 1, value: 0 }) };
+      const entry = { file, canvas: make("canvas", { width: 320, height: 240 }), bar: make("progress", { max: 1, value: 0 }) };
       entry.bar.setAttribute("aria-label", `Upload of ${file.name}`);
       this.entries.push(entry);
       this.send(entry);
@@ -651,13 +653,14 @@
     }
 
     send(entry) {
-      entry.failed = "";
+      Object.assign(entry, { id: null, failed: "" });
       entry.done = this.queue.then(async () => {
         if (!this.entries.includes(entry) || !live) return;
         try {
           const sending = upload(entry.file, (part) => { entry.bar.value = part; });
           entry.stop = sending.stop;
           entry.id = (await sending.done).id;
+          entry.at = Date.now();
         } catch (error) {
           if (!(error instanceof RequestError)) throw error;
           const [mistake] = error.problem.errors || [];
@@ -705,8 +708,9 @@
       this.onChange();
     }
 
-    // The ids of all photos, once they are uploaded; an error when one could not be.
+    // The ids of all photos, once they are uploaded, again if that was long ago; an error when one could not be.
     async ids() {
+      for (const entry of this.entries.filter((each) => each.id && Date.now() - each.at > PHOTO_LASTS)) this.send(entry);
       await this.queue;
       if (this.entries.some((entry) => entry.failed)) {
         throw new RequestError({ detail: "One of the photos could not be sent: try it again, or remove it." }, 422);

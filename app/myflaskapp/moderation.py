@@ -1,6 +1,9 @@
 """The pages of moderators: what waits, what people wrote, and who did what."""
 
-from decimal import Decimal, InvalidOperation
+import hashlib
+import json
+import re
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -117,12 +120,14 @@ def show_listing(listing_id: int) -> str:
 
 @blueprint.post("/listings/<id:listing_id>")
 def decide(listing_id: int) -> AnyResponse | tuple[str, int]:
-    """Save, publish or refuse a listing."""
-    listing = _get(listing_id)
+    """Save, publish or refuse a listing, if it still is as the form has shown it."""
+    listing = _get(listing_id, lock=True)
     action = request.form.get("action", "")
     if action not in ("save", "publish", "reject"):
         raise BadRequest("The form has to say what to do.")
     values = {name: request.form.get(name, "") for name in _FORM}
+    if request.form.get("state") != _state(listing):
+        return _form(listing, values, {}, changed=True), 409
     content, errors = _load(values)
     reason = ""
     if action == "reject":
@@ -180,21 +185,33 @@ def record(action: str, listing: Listing | None = None, detail: str = "", modera
     db.session.add(AuditEntry(moderator=name, action=action, listing_id=number, detail=detail[:DETAIL]))
 
 
+_CONTENT = ("title", "description", "place", "price_cents", "contact_email")
 _FORM = ("title", "description", "category", "place", "price", "contact_email", "reason")
+# As the form of visitors takes them.
+_DOLLARS = re.compile(r"[0-9]{1,8}(\.[0-9]{1,2})?")
 
 
-def _get(listing_id: int) -> Listing:
-    listing = db.session.get(Listing, listing_id)
+def _get(listing_id: int, lock: bool = False) -> Listing:
+    """Return a listing, locked until the end of the transaction on request."""
+    listing = db.session.get(Listing, listing_id, with_for_update={"of": Listing} if lock else None)
     if listing is None:
         raise NotFound
     return listing
 
 
-def _form(listing: Listing, values: dict[str, str], errors: dict[str, str]) -> str:
+def _state(listing: Listing) -> str:
+    """Return a digest of all that a moderator sees and may change."""
+    seen = [getattr(listing, name) for name in ("status", "reason", "category_id", *_CONTENT)]
+    return hashlib.sha256(json.dumps([*seen, [photo.name for photo in listing.photos]]).encode()).hexdigest()
+
+
+def _form(listing: Listing, values: dict[str, str], errors: dict[str, str], changed: bool = False) -> str:
     trail = select(AuditEntry).where(AuditEntry.listing_id == listing.id).order_by(AuditEntry.id.desc())
     return render_template(
         "moderation/listing.html",
         listing=listing,
+        state=_state(listing),
+        changed=changed,
         photos=listing.photos,
         values=values,
         errors=errors,
@@ -211,7 +228,7 @@ def _load(values: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     errors = {}
     try:
         given["price_cents"] = _cents(values["price"])
-    except InvalidOperation:
+    except ValueError:
         errors["price"] = "This must be an amount of dollars, such as 45 or 12.50."
     found = ListingContentSchema().validate(given)
     errors |= {"price" if name == "price_cents" else name: _sentence(texts[0]) for name, texts in found.items()}
@@ -229,15 +246,14 @@ def _cents(dollars: str) -> int | None:
     """Return an amount of dollars in cents, None when there is none.
 
     Raises:
-        decimal.InvalidOperation: It is no amount, or has parts of cents.
+        ValueError: It is no amount, or has parts of cents.
     """
-    text = dollars.strip().removeprefix("$").replace(",", "")
+    text = re.sub(r",(?=[0-9]{3}\b)", "", dollars.strip().removeprefix("$")).strip()
     if not text:
         return None
-    cents = Decimal(text) * CENTS
-    if not cents.is_finite() or cents != int(cents):
-        raise InvalidOperation
-    return int(cents)
+    if not _DOLLARS.fullmatch(text):
+        raise ValueError(dollars)
+    return int(Decimal(text) * CENTS)
 
 
 def _sentence(detail: str) -> str:

@@ -25,7 +25,7 @@ commands = AppGroup("moderator", help="Add, list and remove moderators.")
 
 
 def log_in(name: str, password: str) -> tuple[Moderator, str] | None:
-    """Begin a session and return the moderator and its token; None when name or password are wrong."""
+    """Begin a session and return the moderator and its token, None when name or password are wrong; the caller commits."""
     moderator = db.session.scalar(select(Moderator).where(Moderator.name == name[:MODERATOR]))
     known = check_password_hash(moderator.password_hash if moderator else _NOBODY, password[:LONGEST_PASSWORD])
     # The database's comparison takes A for a.
@@ -33,7 +33,6 @@ def log_in(name: str, password: str) -> tuple[Moderator, str] | None:
         return None
     token = secrets.token_urlsafe(32)
     db.session.add(Session(token_hash=_hash(token), moderator_id=moderator.id, expires_at=now() + LASTS))
-    db.session.commit()
     return moderator, token
 
 

@@ -57,7 +57,7 @@ def decide(keeper: FlaskClient, number: int, action: str, **changes: Any) -> Any
     path = f"/moderation/listings/{number}"
     page = keeper.get(path).text
     form: dict[str, Any] = {"csrf_token": token(keeper, path), "action": action}
-    for name in ("title", "place", "price", "contact_email"):
+    for name in ("state", "title", "place", "price", "contact_email"):
         form[name] = re.search(f'name="{name}"[^>]*value="([^"]*)"', page)[1]  # type: ignore[index]
     for name in ("description", "reason"):
         form[name] = re.search(f'name="{name}"[^>]*>([^<]*)<', page)[1]  # type: ignore[index]
@@ -201,8 +201,10 @@ def test_edits_are_saved_and_recorded(client: FlaskClient, keeper: FlaskClient, 
         ("title", "x" * 121, "at most 120"),
         ("price", "a lot", "amount of dollars"),
         ("price", "1.005", "amount of dollars"),
-        ("price", "-1", "from 0 to"),
-        ("price", "1e99", "from 0 to"),
+        ("price", "-1", "amount of dollars"),
+        ("price", "99999999", "from 0 to"),
+        ("price", "1e99", "amount of dollars"),
+        ("price", "1e999999", "amount of dollars"),
         ("price", "NaN", "amount of dollars"),
         ("category", "nothing", "slug of a category"),
         ("contact_email", "kettle", "e-mail address"),
@@ -217,6 +219,24 @@ def test_a_bad_edit_is_named_and_changes_nothing(
     assert 'value="Elsewhere"' in answer.text
     assert client.get(f"/listings/{waiting}").status_code == 404
     assert "Elsewhere" not in keeper.get(f"/moderation/listings/{waiting}").text
+
+
+def test_of_two_who_decide_the_second_is_told_what_the_first_did(
+    app: Flask, client: FlaskClient, keeper: FlaskClient, waiting: int
+) -> None:
+    state = re.search('name="state" value="([^"]+)"', keeper.get(f"/moderation/listings/{waiting}").text)[1]  # type: ignore[index]
+    run(app, "moderator", "add", "second", "--password-stdin", input=f"{PASSWORD}\n")
+    second = app.test_client()
+    assert log_in(second, "second").status_code == 303
+    assert decide(second, waiting, "reject", reason="Sold already.").status_code == 303
+    answer = decide(keeper, waiting, "publish", title="My own words", state=state)
+    assert answer.status_code == 409
+    for text in ("somebody else", "second refused", "Sold already.", "My own words"):
+        assert text in answer.text
+    assert client.get(f"/api/v1/listings/{waiting}").status_code == 404
+    # Having seen it, one may decide otherwise.
+    assert decide(keeper, waiting, "publish").status_code == 303
+    assert client.get(f"/api/v1/listings/{waiting}").status_code == 200
 
 
 def test_an_unknown_action_is_refused(keeper: FlaskClient, waiting: int) -> None:

@@ -245,6 +245,21 @@ def test_a_zip_that_calls_itself_a_photo_is_refused_beside_it(context: BrowserCo
     expect(page.locator("#photo-list li")).to_have_count(0)
 
 
+def test_photos_of_a_form_that_was_open_for_a_day_are_sent_anew(page: Page) -> None:
+    sent = []
+    page.on("request", lambda request: request.method == "POST" and sent.append(request.url.rsplit("/", 1)[1]))
+    page.clock.install()
+    fill(page, f"Sled {secrets.token_hex(4)}")
+    page.get_by_label("Choose photos").set_input_files(
+        {"name": "sled.jpg", "mimeType": "image/jpeg", "buffer": picture(9)}
+    )
+    expect(page.locator("#photo-list progress")).to_have_count(0)
+    page.clock.fast_forward("23:30:00")
+    page.get_by_role("button", name="Send the listing").click()
+    expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert sent == ["photos", "photos", "submissions"]
+
+
 def test_what_could_not_be_sent_is_kept_and_sent_again(context: BrowserContext) -> None:
     page = context.new_page()
     page.goto("/contact.html")
