@@ -23,6 +23,17 @@ def test_static_files_come_first(host: Host) -> None:
     assert host.check_output(f"{HTTPS} https://site.lab.test/") == "a static page"
 
 
+def test_browsers_ask_whether_a_static_file_still_is_the_same(host: Host) -> None:
+    head = dict(
+        line.lower().split(": ", 1)
+        for line in host.check_output(f"{HTTPS} --head https://site.lab.test/").splitlines()
+        if ": " in line
+    )
+    assert head["cache-control"] == "no-cache"
+    again = host.check_output(f"{HTTPS} --head -H 'If-None-Match: {head['etag']}' https://site.lab.test/")
+    assert "304" in again.splitlines()[0]
+
+
 def test_everything_else_goes_to_the_application(host: Host) -> None:
     answer = json.loads(host.check_output(f"{HTTPS} -H 'X-Forwarded-For: 1.2.3.4' 'https://site.lab.test/api/x?y=1'"))
     assert answer["path"] == "/api/x?y=1"
