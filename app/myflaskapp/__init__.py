@@ -35,7 +35,7 @@ def create_app(settings: config.Config | None = None) -> Flask:
         config.ConfigError: A setting in the environment is missing or wrong.
     """
     settings = settings or config.load(os.environ)
-    app = Flask(__name__)
+    app = request_log.LoggedFlask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     # nginx is the one proxy in front; what it says about scheme and host is believed, nothing beyond it is.

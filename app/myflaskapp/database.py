@@ -66,14 +66,14 @@ def init_app(app: Flask, settings: Config) -> None:
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     db.init_app(app)
     # Runs before the function that Flask-SQLAlchemy has added, last first.
-    app.teardown_appcontext(_end_transaction)
+    app.teardown_appcontext(end_transaction)
     if settings.credentials:
         store = CredentialStore(settings.credentials)
         with app.app_context():
             event.listen(db.engine, "do_connect", _connector(store))
 
 
-def _end_transaction(_error: BaseException | None) -> None:
+def end_transaction(_error: BaseException | None = None) -> None:
     """Roll back what is open. An answer that was made stands, whatever became of its connection meanwhile."""
     try:
         db.session.rollback()

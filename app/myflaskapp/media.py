@@ -1,7 +1,9 @@
 """Where photos are kept: an S3 bucket, or a folder where there is no AWS. Both answer to the same names."""
 
 import threading
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Protocol
 
 import boto3
@@ -78,14 +80,20 @@ class Folder:
         try:
             for key in keys:
                 (self._folder / key).unlink(missing_ok=True)
+            for folder in {(self._folder / key).parent for key in keys}:
+                with suppress(FileNotFoundError):
+                    if not any(folder.iterdir()):
+                        folder.rmdir()
         except OSError as error:
             raise MediaError(f"can't delete from the media folder: {error.strerror}") from None
 
     def check(self) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=self._folder):
+                pass
         except OSError as error:
-            raise MediaError(f"can't make the media folder: {error.strerror}") from None
+            raise MediaError(f"can't write to the media folder: {error.strerror}") from None
 
 
 class S3:

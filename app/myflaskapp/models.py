@@ -1,6 +1,7 @@
 """The tables. Only types that MySQL and SQLite both know; times are UTC, in whole seconds, without a zone.
 
-Each limit on a text stands here once: the column, its CHECK constraint and the API's schemas take it from these numbers.
+Each limit on a text stands here: the column, its CHECK constraint and the API's schemas take it from these numbers, and
+a test holds the forms to them.
 """
 
 import secrets
@@ -26,7 +27,8 @@ NAME = 80
 BODY = 4000
 MODERATOR = 40
 DETAIL = 500
-MOST_CENTS = 1_000_000_000
+CENTS = 100
+MOST_CENTS = 10_000_000 * CENTS
 # A photo is kept in these widths, in pixels, as far as it has them.
 WIDTHS = (320, 640, 1280)
 # What stands for "no price" in the order from the lowest.

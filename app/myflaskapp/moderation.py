@@ -5,23 +5,22 @@ import json
 import re
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from marshmallow import ValidationError
-from sqlalchemy import func, select
-from werkzeug.exceptions import BadRequest, NotFound
+from sqlalchemy import func, select, update
+from werkzeug.exceptions import BadRequest, Forbidden, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from . import moderators, rate_limits, submissions
 from .database import db
-from .models import DETAIL, REASON, AuditEntry, Category, Listing, Message, Photo, Status, now
+from .models import CENTS, DETAIL, REASON, AuditEntry, Category, Listing, Message, Photo, Status, now
 from .schemas import ListingContentSchema, Text
-from .security import check_csrf_token, csrf_token
+from .security import SAFE_METHODS, check_csrf_token, csrf_token
 
 PAGE = 50
 LOGIN = "moderation.login"
-CENTS = 100
+_OWN_PATH = re.compile("/moderation/[A-Za-z0-9/?=&_-]*")
 
 blueprint = Blueprint("moderation", __name__, url_prefix="/moderation")
 
@@ -29,9 +28,14 @@ blueprint = Blueprint("moderation", __name__, url_prefix="/moderation")
 @blueprint.before_request
 def require_moderator() -> AnyResponse | None:
     """Lead strangers to the login, and check every form."""
+    reads = request.method in SAFE_METHODS
     if request.endpoint != LOGIN and not moderators.current_name():
-        return redirect(url_for(LOGIN, next=request.full_path if request.method == "GET" else None), 303)
-    if request.method == "POST":
+        if reads:
+            return redirect(url_for(LOGIN, next=request.full_path), 303)
+        raise Forbidden(
+            "Your session has ended. Nothing was changed: go back to copy what you have written, then log in again."
+        )
+    if not reads:
         check_csrf_token()
     return None
 
@@ -47,7 +51,7 @@ def keep_private(response: Response) -> Response:
 @blueprint.app_context_processor
 def tell_templates() -> dict[str, Any]:
     """Give every template the moderator's name, and a token where there is a form."""
-    name = moderators.current_name()
+    name = moderators.name_if_known()
     return {"moderator": name, "csrf_token": csrf_token() if name or request.blueprint == "moderation" else ""}
 
 
@@ -57,8 +61,8 @@ def tell_templates() -> dict[str, Any]:
 @rate_limits.logins_for_a_name
 def login() -> AnyResponse | tuple[str, int] | str:
     """Show the form to log in; begin a session."""
-    name, following = request.form.get("name", "").strip(), request.values.get("next", "")
-    if request.method == "GET":
+    name, following = request.form.get("name", "").strip(), _own_path(request.values.get("next", ""))
+    if request.method in SAFE_METHODS:
         return render_template("moderation/login.html", problem="", name="", next=following)
     found = moderators.log_in(name, request.form.get("password", ""))
     if found is None:
@@ -67,16 +71,14 @@ def login() -> AnyResponse | tuple[str, int] | str:
     moderator, token = found
     record("logged in", moderator=moderator.name)
     db.session.commit()
-    response = redirect(_own_path(following), 303)
+    response = redirect(following, 303)
     moderators.set_session(response, token)
     return response
 
 
 def _own_path(address: str) -> str:
     """Return the address if it is one of these pages, else the queue's."""
-    parts = urlsplit(address)
-    own = not parts.scheme and not parts.netloc and parts.path.startswith("/moderation/") and "\\" not in address
-    return address if own else url_for("moderation.queue")
+    return address if _OWN_PATH.fullmatch(address) else url_for("moderation.queue")
 
 
 @blueprint.post("/logout")
@@ -121,7 +123,8 @@ def show_listing(listing_id: int) -> str:
 @blueprint.post("/listings/<id:listing_id>")
 def decide(listing_id: int) -> AnyResponse | tuple[str, int]:
     """Save, publish or refuse a listing, if it still is as the form has shown it."""
-    listing = _get(listing_id, lock=True)
+    _lock(listing_id)
+    listing = _get(listing_id)
     action = request.form.get("action", "")
     if action not in ("save", "publish", "reject"):
         raise BadRequest("The form has to say what to do.")
@@ -191,12 +194,18 @@ _FORM = ("title", "description", "category", "place", "price", "contact_email", 
 _DOLLARS = re.compile(r"[0-9]{1,8}(\.[0-9]{1,2})?")
 
 
-def _get(listing_id: int, lock: bool = False) -> Listing:
-    """Return a listing, locked until the end of the transaction on request."""
-    listing = db.session.get(Listing, listing_id, with_for_update={"of": Listing} if lock else None)
+def _get(listing_id: int) -> Listing:
+    listing = db.session.get(Listing, listing_id)
     if listing is None:
         raise NotFound
     return listing
+
+
+def _lock(listing_id: int) -> None:
+    """Begin a transaction in which nobody else changes the listing, and all that others did is seen."""
+    db.session.rollback()
+    # A write that changes nothing: SQLite knows no SELECT … FOR UPDATE, and MySQL shows what was there at the first read.
+    db.session.execute(update(Listing).where(Listing.id == listing_id).values(status=Listing.status))
 
 
 def _state(listing: Listing) -> str:

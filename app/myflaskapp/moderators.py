@@ -49,17 +49,26 @@ def log_out(response: Response) -> None:
 
 
 def current_name() -> str | None:
-    """Return the name of the moderator who asks; None for anybody else, and when the database is away."""
+    """Return the name of the moderator who asks, None for anybody else.
+
+    Raises:
+        database.UNAVAILABLE: It can't be found out just now.
+    """
     if "moderator" not in g:
         g.moderator = None
         token = request.cookies.get(SESSION_COOKIE)
-        try:
-            session = db.session.get(Session, _hash(token)) if token else None
-        except UNAVAILABLE:
-            return None
+        session = db.session.get(Session, _hash(token)) if token else None
         if session and session.expires_at > now():
             g.moderator = session.moderator.name
     return g.moderator
+
+
+def name_if_known() -> str | None:
+    """Return the same for what is only shown: None, too, when the database is away."""
+    try:
+        return current_name()
+    except UNAVAILABLE:
+        return None
 
 
 def remove_past_sessions() -> int:

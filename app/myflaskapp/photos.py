@@ -4,9 +4,10 @@ import hashlib
 import io
 import logging
 import threading
+from contextlib import suppress
 from datetime import timedelta
 
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 from sqlalchemy import select
 
 from . import media
@@ -15,10 +16,14 @@ from .models import WIDTHS, Listing, Photo, Status, now, token, widths
 
 MOST_PHOTOS = 6
 MAX_BYTES = 10_000_000
-FORMATS = ("JPEG", "PNG", "WEBP")
+# Pixels. A JPEG is made smaller while it is read; all of a PNG is in memory, of a progressive JPEG too, of a WebP thrice.
+MAX_PIXELS = {"JPEG": 50_000_000, "PNG": 25_000_000, "WEBP": 15_000_000}
+MAX_PIXELS_PROGRESSIVE = 25_000_000
+FORMATS = tuple(MAX_PIXELS)
 KIND = "image/webp"
 LONGEST_SIDE = 16_000
-MAX_PIXELS = 50_000_000
+# Of a JPEG: each takes as long as the whole picture, and a tenth of them is usual.
+MAX_PARTS = 100
 QUALITY = 80
 # How long a listing may name a photo. One that none named is removed a while later, so never just as it is named;
 # those of a refused listing go after a month.
@@ -26,8 +31,13 @@ NAMED_WITHIN = timedelta(days=1)
 ORPHAN = NAMED_WITHIN + timedelta(hours=1)
 REFUSED = timedelta(days=30)
 
+_START_OF_PART = b"\xff\xda"
+# The EXIF orientations that lay a picture on its side.
+_TURNED = range(5, 9)
+_SRGB = ImageCms.createProfile("sRGB")
+
 log = logging.getLogger(__name__)
-# A decoded photo takes up to 200 MB: one at a time in each worker.
+# Reading a photo takes up to 250 MB: one at a time in each worker.
 _decoding = threading.Semaphore()
 
 
@@ -84,35 +94,62 @@ def encode(content: bytes) -> dict[int, tuple[int, int, bytes]]:
 
 
 def _decode(content: bytes) -> Image.Image:
-    """Return the picture, upright, at least as large as the largest version where the file is."""
+    """Return the picture, upright, in the web's three colours, no wider than the largest version."""
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError:
-        raise BadPhotoError(_too_large()) from None
+        raise BadPhotoError(_too_large(max(MAX_PIXELS.values()))) from None
     except Exception:
         # Whatever the decoder stumbles over, it is the file's fault.
         raise NotAPhotoError from None
-    if max(image.size) > LONGEST_SIDE or image.width * image.height > MAX_PIXELS:
-        raise BadPhotoError(_too_large())
+    most = MAX_PIXELS_PROGRESSIVE if image.info.get("progressive") else MAX_PIXELS[image.format or ""]
+    if max(image.size) > LONGEST_SIDE or image.width * image.height > most:
+        raise BadPhotoError(_too_large(most))
+    if image.format == "JPEG" and content.count(_START_OF_PART) > MAX_PARTS:
+        raise BadPhotoError(f"must be in at most {MAX_PARTS} parts: save it anew, without 'progressive'")
     try:
-        # A JPEG can be read at half its size or less, which saves most of the time.
+        # A JPEG can be read at half its size or less, which saves most of the time and room.
         image.draft("RGB", (WIDTHS[-1], WIDTHS[-1]))
-        upright = ImageOps.exif_transpose(image)
-        return _on_white(upright)
+        return _in_colours_of_the_web(ImageOps.exif_transpose(_shrink(_with_greys_and_edges(image))))
     except Exception:
         raise BadPhotoError("can't be read: the file is broken") from None
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    """Return the picture in three colours; what is transparent becomes white."""
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+def _with_greys_and_edges(image: Image.Image) -> Image.Image:
+    """Return the picture in a mode that can be made smaller without steps between its colours."""
+    if image.mode.startswith("I"):
+        # Sixteen bits, which Pillow would cut and not scale.
+        return image.convert("I").point(lambda value: value * (1 / 257)).convert("L")
+    if image.mode in ("LA", "PA") or "transparency" in image.info:
+        return image.convert("RGBA")
+    return image if image.mode in ("L", "RGB", "RGBA", "CMYK") else image.convert("RGB")
+
+
+def _shrink(image: Image.Image) -> Image.Image:
+    """Return the picture, no wider than the largest version when it is upright."""
+    turned = image.getexif().get(ExifTags.Base.Orientation) in _TURNED
+    width = image.height if turned else image.width
+    if width <= WIDTHS[-1]:
+        return image
+    size = [max(1, round(side * WIDTHS[-1] / width)) for side in image.size]
+    return image.resize((size[0], size[1]), Image.Resampling.LANCZOS, reducing_gap=3)
+
+
+def _in_colours_of_the_web(image: Image.Image) -> Image.Image:
+    """Return the picture in sRGB; what is transparent becomes white."""
+    profile = image.info.get("icc_profile")
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    if profile:
+        # One that can't be used explains nothing.
+        with suppress(OSError, ImageCms.PyCMSError):
+            given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            return ImageCms.profileToProfile(image, given, _SRGB, outputMode="RGB")
     return image.convert("RGB")
 
 
-def _too_large() -> str:
-    return f"must have at most {MAX_PIXELS // 1_000_000} million pixels, and at most {LONGEST_SIDE} on a side"
+def _too_large(most: int) -> str:
+    return f"must have at most {most // 1_000_000} million pixels, and at most {LONGEST_SIDE} on a side"
 
 
 def _key(name: str, width: int) -> str:
@@ -126,7 +163,7 @@ def read(photo: Photo, width: int) -> bytes | None:
     Raises:
         media.MediaError: It can't be had just now.
     """
-    return media.store().get(_key(photo.name, width)) if width in widths(photo.width) else None
+    return media.store().get(_key(photo.name, width))
 
 
 def find(name: str) -> tuple[Photo, bool] | None:

@@ -10,7 +10,7 @@ from flask_limiter import RateLimitExceeded
 from werkzeug.exceptions import HTTPException, UnprocessableEntity
 
 from . import rate_limits
-from .database import UNAVAILABLE, describe
+from .database import UNAVAILABLE, describe, end_transaction
 from .media import MediaError
 
 RETRY_AFTER_SECONDS = 5
@@ -111,6 +111,8 @@ def _media_unavailable(error: Exception) -> Response:
 
 
 def _database_unavailable(error: Exception) -> Response:
+    # So that the page may ask on another connection who the visitor is.
+    end_transaction()
     log.warning("database unavailable", extra={"fields": {"request_id": g.request_id, **describe(error)}})
     return _later(HTTPStatus.SERVICE_UNAVAILABLE, "The database can't be reached just now. Please try again soon.")
 

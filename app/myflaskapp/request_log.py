@@ -7,6 +7,7 @@ import sys
 import time
 import uuid
 from datetime import UTC, datetime
+from typing import Any
 
 from flask import Flask, Response, g, request
 
@@ -33,6 +34,15 @@ class JsonLines(logging.Handler):
             self.handleError(record)
 
 
+class LoggedFlask(Flask):
+    """Tells of a bug without the path, and with the request that met it."""
+
+    def log_exception(self, exc_info: Any) -> None:
+        """Log what a view has not caught."""
+        fields = {"request_id": g.get("request_id"), "method": request.method, "route": _route()}
+        log.error("bug", exc_info=exc_info, extra={"fields": fields})
+
+
 def init_app(app: Flask) -> None:
     """Log every request of `app`, and give it an id: nginx's, or a new one."""
     logger = logging.getLogger("myflaskapp")
@@ -41,8 +51,14 @@ def init_app(app: Flask) -> None:
     logger.handlers = [JsonLines()]
     # Libraries' warnings, too, where nothing else takes them.
     logging.basicConfig(handlers=logger.handlers)
+    logging.captureWarnings(True)
     app.before_request(_start)
     app.after_request(_finish)
+
+
+def _route() -> str | None:
+    """Return the rule, not the path and the query: they hold receipts, and what people search for."""
+    return request.url_rule.rule if request.url_rule else None
 
 
 def _start() -> None:
@@ -56,8 +72,7 @@ def _finish(response: Response) -> Response:
     fields = {
         "request_id": g.request_id,
         "method": request.method,
-        # Not the path and the query: they hold receipts, and what people search for.
-        "route": request.url_rule.rule if request.url_rule else None,
+        "route": _route(),
         "status": response.status_code,
         "ms": round((time.monotonic() - g.started) * 1000, 1),
     }

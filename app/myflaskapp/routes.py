@@ -2,15 +2,16 @@
 
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import quote
 
 from flask import Blueprint, Response, current_app, redirect, render_template, request, send_from_directory, url_for
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from . import moderators, photos, search, submissions
+from .models import CENTS, widths
 
 CLIENT_FOLDER = Path(__file__).resolve().parent.parent / "client"
-CENTS = 100
 # A photo never changes; what is not on the board is for moderators alone.
 KEEP = "public, max-age=31536000, immutable"
 
@@ -44,8 +45,8 @@ def show_submission(receipt: str) -> Response:
     page = render_template("submission.html", listing=listing, status=listing.status, reason=listing.reason)
     response = Response(page, mimetype="text/html")
     response.headers["Cache-Control"] = "no-store"
-    # The address is known to the sender alone.
-    response.headers["Referrer-Policy"] = "no-referrer"
+    # The address is known to the sender alone: no other site is told of it.
+    response.headers["Referrer-Policy"] = "same-origin"
     return response
 
 
@@ -56,6 +57,8 @@ def show_photo(name: str, width: int) -> Response:
     if found is None or not (found[1] or moderators.current_name()):
         raise NotFound
     photo, public = found
+    if width not in widths(photo.width):
+        raise NotFound
     response = Response(mimetype=photos.KIND)
     response.set_etag(f"{photo.name}-{width}")
     response.headers["Cache-Control"] = KEEP if public else "private, no-store"
@@ -81,6 +84,12 @@ def dollars(cents: int | None) -> str:
 def day(moment: datetime) -> str:
     """Write a day for people: `November 3, 2026`."""
     return f"{moment:%B} {moment.day}, {moment.year}"
+
+
+@blueprint.app_template_filter("mailto")
+def mailto(address: str) -> str:
+    """Return an e-mail address as a link (RFC 6068)."""
+    return "mailto:" + quote(address, safe="@")
 
 
 @blueprint.get("/listings")

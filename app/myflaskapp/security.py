@@ -29,8 +29,9 @@ def _refuse_other_sites() -> None:
     if request.method in SAFE_METHODS:
         return
     site = request.headers.get("Sec-Fetch-Site", "none")
-    origin = request.headers.get("Origin", request.host_url.rstrip("/"))
-    if site not in ("same-origin", "none") or origin != request.host_url.rstrip("/"):
+    # As browsers write it; Werkzeug's own addresses have the letters of an international name.
+    own = f"{request.scheme}://{request.host}"
+    if site not in ("same-origin", "none") or request.headers.get("Origin", own) != own:
         raise Forbidden("Forms of other sites are not taken.")
 
 

@@ -147,6 +147,12 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture
+def stranded(tmp_path: Path) -> FlaskClient:
+    """A visitor of an app whose database can't be opened."""
+    return make_app(tmp_path, f"sqlite:///{tmp_path / 'gone' / 'listings.sqlite3'}").test_client()
+
+
+@pytest.fixture
 def submission() -> dict[str, Any]:
     """A listing that the app takes."""
     return {

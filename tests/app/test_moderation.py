@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from myflaskapp.database import db
 from myflaskapp.models import Listing, Moderator, Session, now
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 NAME, PASSWORD = "keeper", "tea and toutons"
 LOGIN = "/moderation/login"
@@ -47,6 +48,11 @@ def keeper(app: Flask) -> FlaskClient:
 @pytest.fixture
 def waiting(app: Flask, client: FlaskClient, submission: dict[str, Any]) -> int:
     """The id of a listing that waits."""
+    return send(app, client, submission)
+
+
+def send(app: Flask, client: FlaskClient, submission: dict[str, Any]) -> int:
+    """Send a listing and return its id."""
     receipt = client.post("/api/v1/submissions", json=submission).json["receipt"]
     with app.app_context():
         return db.session.scalar(select(Listing.id).where(Listing.receipt == receipt)) or 0
@@ -54,15 +60,21 @@ def waiting(app: Flask, client: FlaskClient, submission: dict[str, Any]) -> int:
 
 def decide(keeper: FlaskClient, number: int, action: str, **changes: Any) -> Any:
     """Send the form of a listing as it is shown, with changes."""
+    form = form_of(keeper, number) | {"action": action} | changes
+    return keeper.post(f"/moderation/listings/{number}", data=form)
+
+
+def form_of(keeper: FlaskClient, number: int) -> dict[str, Any]:
+    """Return what the form of a listing holds."""
     path = f"/moderation/listings/{number}"
     page = keeper.get(path).text
-    form: dict[str, Any] = {"csrf_token": token(keeper, path), "action": action}
+    form: dict[str, Any] = {"csrf_token": token(keeper, path)}
     for name in ("state", "title", "place", "price", "contact_email"):
         form[name] = re.search(f'name="{name}"[^>]*value="([^"]*)"', page)[1]  # type: ignore[index]
     for name in ("description", "reason"):
         form[name] = re.search(f'name="{name}"[^>]*>([^<]*)<', page)[1]  # type: ignore[index]
     form["category"] = re.search('value="([^"]+)" selected', page)[1]  # type: ignore[index]
-    return keeper.post(path, data=form | changes)
+    return form
 
 
 def test_strangers_are_led_to_the_login_and_on_to_where_they_wanted(client: FlaskClient) -> None:
@@ -75,7 +87,16 @@ def test_strangers_are_led_to_the_login_and_on_to_where_they_wanted(client: Flas
 
 @pytest.mark.parametrize(
     "address",
-    ["https://elsewhere.example/moderation/", "//elsewhere.example/moderation/", "/\\elsewhere", "/submit.html"],
+    [
+        "https://elsewhere.example/moderation/",
+        "//elsewhere.example/moderation/",
+        "/\\elsewhere",
+        "/submit.html",
+        "//[",
+        "http://[",
+        "//\u2100/x",
+        "/moderation/\r\nSet-Cookie: a=b",
+    ],
 )
 def test_the_login_leads_to_its_own_pages_only(client: FlaskClient, address: str) -> None:
     assert log_in(client, following=address).headers["Location"] == "/moderation/"
@@ -113,6 +134,13 @@ def test_guessing_is_slowed_down_and_logging_in_is_not(app: Flask, client: Flask
     assert "Easy on the oars" in answer.text
 
 
+def test_only_a_form_that_is_sent_logs_in(client: FlaskClient) -> None:
+    for password in (PASSWORD, "a guess"):
+        answer = client.head(LOGIN, data={"name": NAME, "password": password})
+        assert answer.status_code == 200
+        assert "__Host-session" not in answer.headers.get("Set-Cookie", "")
+
+
 def test_logging_out_ends_the_session_for_whoever_has_the_cookie(app: Flask, keeper: FlaskClient) -> None:
     thief = app.test_client()
     thief.set_cookie("__Host-session", keeper.get_cookie("__Host-session").value)  # type: ignore[union-attr]
@@ -129,6 +157,43 @@ def test_a_session_ends_by_itself(app: Flask, keeper: FlaskClient) -> None:
         db.session.commit()
     assert keeper.get("/moderation/").status_code == 303
     assert "1 logins" in run(app, "clean")
+
+
+def test_what_is_sent_after_the_session_has_ended_is_not_dropped_in_silence(app: Flask, waiting: int) -> None:
+    answer = app.test_client().post(f"/moderation/listings/{waiting}", data={"action": "save", "title": "My own words"})
+    assert answer.status_code == 403
+    assert "Nothing was changed" in answer.text
+    assert LOGIN in answer.text
+
+
+@pytest.mark.parametrize("path", ["/moderation/", "/moderation/listings/1", "/moderation/messages/1/delete"])
+def test_without_a_database_a_moderator_is_asked_to_come_back(stranded: FlaskClient, path: str) -> None:
+    stranded.set_cookie("__Host-session", "a session that can't be looked up")
+    answers = [stranded.get(path)] if "delete" not in path else []
+    for answer in [*answers, stranded.post(path, data={"action": "save"})]:
+        if answer.status_code != 405:
+            assert answer.status_code == 503
+            assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_a_connection_that_breaks_is_told_to_a_moderator_too(app: Flask, keeper: FlaskClient) -> None:
+    with app.app_context():
+        engine = db.engine
+
+    def cut(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "FROM listing" in statement:
+            raise engine.dialect.dbapi.OperationalError("gone")
+
+    def tell(context: Any) -> None:
+        context.is_disconnect = True
+
+    event.listen(engine, "before_cursor_execute", cut)
+    event.listen(engine, "handle_error", tell)
+    answer = keeper.get("/listings/1")
+    event.remove(engine, "before_cursor_execute", cut)
+    event.remove(engine, "handle_error", tell)
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
 
 
 @pytest.mark.parametrize("given", ["", "0" * 64, "é"])
@@ -237,6 +302,23 @@ def test_of_two_who_decide_the_second_is_told_what_the_first_did(
     # Having seen it, one may decide otherwise.
     assert decide(keeper, waiting, "publish").status_code == 303
     assert client.get(f"/api/v1/listings/{waiting}").status_code == 200
+
+
+def test_of_two_who_decide_at_once_one_is_told(
+    app: Flask, client: FlaskClient, keeper: FlaskClient, submission: dict[str, Any]
+) -> None:
+    second = app.test_client()
+    assert log_in(second).status_code == 303
+    for number in range(5):
+        listing = send(app, client, submission | {"title": f"Kettle {number}"})
+        forms = [form_of(each, listing) for each in (keeper, second)]
+        path = f"/moderation/listings/{listing}"
+        with ThreadPoolExecutor(2) as pool:
+            published = pool.submit(keeper.post, path, data=forms[0] | {"action": "publish"})
+            refused = pool.submit(second.post, path, data=forms[1] | {"action": "reject", "reason": "Sold."})
+        assert sorted([published.result().status_code, refused.result().status_code]) == [303, 409]
+        shown = client.get(f"/api/v1/listings/{listing}").status_code == 200
+        assert shown == (published.result().status_code == 303)
 
 
 def test_an_unknown_action_is_refused(keeper: FlaskClient, waiting: int) -> None:

@@ -3,6 +3,8 @@
 import io
 import re
 import struct
+import subprocess
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -21,7 +23,7 @@ from moto import mock_aws
 from myflaskapp import media, photos
 from myflaskapp.database import db
 from myflaskapp.models import Listing, Photo, Status, now
-from PIL import Image
+from PIL import Image, ImageCms
 from sqlalchemy import select
 
 URL = "/api/v1/photos"
@@ -120,7 +122,8 @@ def test_no_such_photo(client: FlaskClient, path: str) -> None:
 
 def test_no_such_width(client: FlaskClient, shown: dict[str, Any]) -> None:
     for width in (0, 1, 321, 4000, 10**12):
-        assert client.get(f"/media/{shown['photos'][0]['id']}-{width}.webp").status_code == 404
+        name = f"{shown['photos'][0]['id']}-{width}"
+        assert client.get(f"/media/{name}.webp", headers={"If-None-Match": f'"{name}"'}).status_code == 404
 
 
 def test_nothing_but_the_picture_is_left(
@@ -159,6 +162,31 @@ def test_what_is_transparent_becomes_white() -> None:
     Image.new("RGBA", (64, 64), (0, 0, 0, 0)).save(file, "PNG")
     image = Image.open(io.BytesIO(photos.encode(file.getvalue())[64][2]))
     assert min(image.convert("RGB").getpixel((30, 30))) > 250
+
+
+def test_the_greys_of_sixteen_bits_stay_apart() -> None:
+    image = Image.new("I;16", (60, 20))
+    for x in range(60):
+        for y in range(20):
+            image.putpixel((x, y), 65535 * (x // 20) // 2)
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    shown = Image.open(io.BytesIO(photos.encode(file.getvalue())[60][2])).convert("L")
+    dark, middle, light = (shown.getpixel((x, 10)) for x in (10, 30, 50))
+    assert dark < 10
+    assert 110 < middle < 145
+    assert light > 245
+
+
+def test_colours_that_a_profile_explains_are_those_of_the_web_afterwards() -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    # A profile that calls blue what others call red.
+    swapped = profile.replace(b"rXYZ", b"____").replace(b"bXYZ", b"rXYZ").replace(b"____", b"bXYZ")
+    for told, expected in ((swapped, (0, 0, 255)), (b"no profile", (255, 0, 0))):
+        file = io.BytesIO()
+        Image.new("RGB", (64, 64), (255, 0, 0)).save(file, "PNG", icc_profile=told)
+        shown = Image.open(io.BytesIO(photos.encode(file.getvalue())[64][2])).convert("RGB").getpixel((30, 30))
+        assert max(abs(one - other) for one, other in zip(shown, expected, strict=True)) < 12
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "CMYK", "I;16", "YCbCr"])
@@ -230,6 +258,7 @@ def bomb(width: int, height: int) -> bytes:
         (png(60_000, 60_000, b""), "million pixels"),
         (png(2**31 - 1, 2**31 - 1, b""), "million pixels"),
         (png(17_000, 100, b""), "on a side"),
+        (bomb(5_100, 5_000), "at most 25 million pixels"),
         (png(100, 100, zlib.compress(b"\0" * 10)), "broken"),
         (png(100, 100, b"no zlib"), "broken"),
     ],
@@ -242,6 +271,45 @@ def test_a_photo_that_is_too_large_or_broken_is_refused(
     assert (count("photo"), len(stored(tmp_path))) == before
 
 
+def scans(count: int) -> bytes:
+    """Return a progressive JPEG whose last scan is there as often, in which each takes the decoder as long as the whole picture."""
+    file = io.BytesIO()
+    Image.new("L", (640, 480), 9).save(file, "JPEG", progressive=True)
+    content = file.getvalue()
+    last = content[content.rindex(b"\xff\xda") : -2]
+    return content[:-2] + last * count + b"\xff\xd9"
+
+
+def test_a_photo_that_is_read_again_and_again_is_refused_at_once(client: FlaskClient) -> None:
+    assert send(client, scans(10)).status_code == 201
+    assert "parts" in detail(send(client, scans(200)), 422)
+
+
+# Pictures that take the most room while they are read, for their size.
+GREEDY = {
+    "a transparent PNG": "Image.new('RGBA', (5000, 5000), (9, 9, 9, 128)).save(file, 'PNG')",
+    "a WebP": "Image.new('RGBA', (5000, 3000), (9, 9, 9, 128)).save(file, 'WEBP')",
+    "a JPEG": "Image.new('RGB', (8000, 6250)).save(file, 'JPEG', subsampling=0)",
+    "a progressive JPEG": "Image.new('RGB', (5000, 5000)).save(file, 'JPEG', subsampling=0, progressive=True)",
+}
+
+
+@pytest.mark.parametrize("name", GREEDY)
+def test_no_photo_takes_more_memory_than_a_small_host_has(app_folder: Path, tmp_path: Path, name: str) -> None:
+    file = tmp_path / "photo"
+    make = f"from PIL import Image; file = {str(file)!r}; {GREEDY[name]}"
+    read = (
+        "import resource, pathlib; from myflaskapp import photos; used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; "
+        f"before = used(); photos.encode(pathlib.Path({str(file)!r}).read_bytes()); print((used() - before) // 1024)"
+    )
+    for program in (make, read):
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=app_folder, capture_output=True, text=True, check=True, timeout=120
+        )
+    assert int(done.stdout) < 250, f"{done.stdout.strip()} MB"
+    print(name, done.stdout.strip(), "MB")
+
+
 def test_half_a_jpeg_is_refused(client: FlaskClient, picture: Picture) -> None:
     content = picture(800, 600)
     assert "broken" in detail(send(client, content[: len(content) // 2]), 422)
@@ -249,6 +317,16 @@ def test_half_a_jpeg_is_refused(client: FlaskClient, picture: Picture) -> None:
 
 def test_ten_megabytes_and_more_are_refused(client: FlaskClient) -> None:
     assert "at most 10 MB" in detail(send(client, b"\xff\xd8" + bytes(10_000_000)), 413)
+
+
+def test_what_does_not_tell_its_length_is_not_cut(client: FlaskClient, picture: Picture) -> None:
+    chunked = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+    small, large = picture(), picture() + bytes(12_000_000)
+    for content, status in ((small, 201), (large, 413)):
+        answer = client.post(
+            URL, input_stream=io.BytesIO(content), content_type="image/jpeg", environ_overrides=chunked
+        )
+        assert answer.status_code == status
 
 
 def test_a_photo_belongs_to_one_listing(client: FlaskClient, submission: dict[str, Any], picture: Picture) -> None:
@@ -302,6 +380,7 @@ def test_unused_photos_are_cleaned_up(
         db.session.commit()
     assert "Removed 3 photos" in run(app, "clean")
     assert len(stored(tmp_path)) == before
+    assert all(any(folder.iterdir()) for folder in (tmp_path / "media/photos").iterdir())
     assert client.get(shown["photos"][0]["sizes"][0]["url"]).status_code == 200
 
 

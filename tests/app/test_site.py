@@ -18,13 +18,6 @@ from werkzeug.test import Client
 PAGES = ("index.html", "listings.html", "contact.html", "resources.html", "submit.html")
 
 
-@pytest.fixture
-def stranded(tmp_path: Path) -> FlaskClient:
-    """A visitor of an app whose database can't be opened."""
-    url = f"sqlite:///{tmp_path / 'gone' / 'listings.sqlite3'}"
-    return create_app(config.load({"DATABASE_URL": url})).test_client()
-
-
 class Markup(HTMLParser):
     """Collects what the pages' rules are about: tags, attributes, and scripts or styles written into the page."""
 
@@ -49,6 +42,19 @@ def test_alive_and_ready(client: FlaskClient) -> None:
         answer = client.get(path)
         assert (answer.status_code, answer.json) == (200, {"status": "ok"})
         assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_without_tables_it_is_not_ready(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'empty.sqlite3'}"
+    bare = create_app(config.load({"DATABASE_URL": url, "MEDIA_FOLDER": str(tmp_path / "media")}))
+    assert bare.test_client().get("/readyz").status_code == 503
+
+
+def test_without_a_folder_that_takes_photos_it_is_not_ready(app: Flask) -> None:
+    url = app.config["SQLALCHEMY_DATABASE_URI"]
+    # Nothing can be written there, by nobody.
+    full = create_app(config.load({"DATABASE_URL": url, "MEDIA_FOLDER": "/proc"}))
+    assert full.test_client().get("/readyz").status_code == 503
 
 
 def test_without_a_database_it_is_alive_but_not_ready(stranded: FlaskClient) -> None:
@@ -78,6 +84,19 @@ def test_a_bug_is_a_problem_without_details(app: Flask, capsys: pytest.CaptureFi
     assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")
     assert "private" not in answer.text
     assert "KeyError" in capsys.readouterr().out
+
+
+def test_a_bug_on_a_page_that_is_its_senders_alone_does_not_log_its_address(
+    app: Flask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app.view_functions["routes.show_submission"] = lambda receipt: {}["private"]
+    assert app.test_client().get("/submissions/a-secret", headers={"X-Request-ID": "abc"}).status_code == 500
+    out = capsys.readouterr().out
+    assert "a-secret" not in out
+    told = [json.loads(line) for line in out.splitlines()]
+    (bug,) = [line for line in told if line["level"] == "error"]
+    assert (bug["request_id"], bug["route"]) == ("abc", "/submissions/<receipt>")
+    assert "KeyError" in bug["error"]
 
 
 def test_the_page_of_a_listing(client: FlaskClient) -> None:
@@ -179,6 +198,14 @@ def test_what_a_library_warns_of_is_one_json_line_too(app_folder: Path, tmp_path
     line = json.loads(done.stdout)
     assert (line["level"], line["message"], done.stderr) == ("warning", "lost", "")
     assert "why" in line["error"]
+
+
+@pytest.mark.parametrize("host", ["xn--bcher-kva.example", "site.example:8443"])
+def test_forms_of_the_sites_own_pages_are_taken_whatever_its_name(client: FlaskClient, host: str) -> None:
+    message = {"name": "A", "email": "a@example.org", "body": "b"}
+    for origin, status in ((f"https://{host}", 201), ("https://other.example", 403), (f"http://{host}", 403)):
+        answer = client.post("/api/v1/messages", json=message, base_url=f"https://{host}", headers={"Origin": origin})
+        assert answer.status_code == status
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "é", '"'])

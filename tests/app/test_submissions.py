@@ -66,7 +66,8 @@ def test_the_sender_sees_how_the_listing_fares(app: Flask, client: FlaskClient, 
     assert page.status_code == 200
     assert "Kettle, hardly used" in page.text
     assert page.headers["Cache-Control"] == "no-store"
-    assert page.headers["Referrer-Policy"] == "no-referrer"
+    # No other site is told of it, and the site's own forms on it still say where they come from.
+    assert page.headers["Referrer-Policy"] == "same-origin"
     number = publish(app, answer["receipt"])
     assert f"/listings/{number}" in client.get(answer["url"]).text
     for unknown in ("/submissions/nothing", f"{URL}/nothing"):
@@ -199,6 +200,13 @@ def test_each_bad_field_is_named(client: FlaskClient, submission: dict[str, Any]
 def test_a_body_that_is_no_json_object(client: FlaskClient, body: bytes, status: int) -> None:
     answer = client.post(URL, data=body, content_type="application/json")
     assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
+
+
+def test_what_is_nested_too_deep_is_no_json_at_any_depth(client: FlaskClient) -> None:
+    for depth in range(700, 1000, 3):
+        body = b'{"title":' + b"[" * depth + b"]" * depth + b"}"
+        answer = client.post(URL, data=body, content_type="application/json")
+        assert answer.status_code in (400, 422), depth
 
 
 @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain", ""])
