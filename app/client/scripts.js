@@ -31,11 +31,14 @@
     return element;
   }
 
-  function priceText(cents) {
-    if (cents === null) return "";
-    if (cents === 0) return "Free";
+  function money(cents) {
     const digits = cents % 100 ? 2 : 0;
     return "$" + (cents / 100).toLocaleString("en-CA", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  }
+
+  function priceText(cents) {
+    if (cents === null) return "";
+    return cents === 0 ? "Free" : money(cents);
   }
 
   function dateText(iso) {
@@ -44,7 +47,7 @@
 
   // Dollars as people write them, in cents; null when empty, NaN when it is no amount that is taken.
   function cents(text) {
-    const amount = text.replace(/^\$\s*/, "").replace(/,(?=\d{3}\b)/g, "").trim();
+    const amount = text.trim().replace(/^\$\s*|\s*\$$/g, "").replace(/[,\s](?=\d{3}(\D|$))/g, "");
     if (!amount) return null;
     const value = /^\d{1,8}(\.\d{1,2})?$/.test(amount) ? Math.round(Number(amount) * 100) : NaN;
     return value <= MOST_CENTS ? value : NaN;
@@ -102,7 +105,7 @@
       sending.setRequestHeader("Content-Type", file.type);
       sending.responseType = "json";
       sending.upload.addEventListener("progress", (event) => onProgress(event.loaded / event.total));
-      sending.addEventListener("error", () => reject(new RequestError({})));
+      for (const end of ["error", "abort", "timeout"]) sending.addEventListener(end, () => reject(new RequestError({})));
       sending.addEventListener("load", () => {
         if (sending.status === 201) resolve(sending.response);
         else reject(new RequestError(sending.response || {}, sending.status, waitOf(sending.getResponseHeader("Retry-After"))));
@@ -169,16 +172,20 @@
       && (query.max_price === undefined || (listing.price_cents !== null && listing.price_cents <= query.max_price));
   }
 
-  // Run `load`; if it fails say so in `status`, with a button that tries again.
-  async function attempt(status, load) {
+  // Run `load`, which fills `list`; if it fails say so in `status`, with a button that tries again.
+  async function attempt(status, list, load) {
+    status.hidden = false;
+    status.textContent = "Loading…";
     try {
       await load();
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
-      status.hidden = false;
+      list.replaceChildren();
+      list.removeAttribute("aria-busy");
       status.replaceChildren(`${error.message} `, button("Try again", () => {
-        status.textContent = "Loading…";
-        attempt(status, load);
+        status.tabIndex = -1;
+        status.focus();
+        attempt(status, list, load);
       }));
     }
   }
@@ -249,7 +256,7 @@
 
   function showHome() {
     const tiles = byId("categories");
-    attempt(byId("categories-status"), async () => {
+    attempt(byId("categories-status"), tiles, async () => {
       const { items } = await get("/categories");
       tiles.replaceChildren(...items.map((category) => make("li", {},
         make("a", { class: "tile", href: `listings.html?category=${encodeURIComponent(category.slug)}` },
@@ -261,8 +268,8 @@
 
     const status = byId("latest-status");
     const list = byId("latest");
-    showWaiting(list, 6);
-    attempt(status, async () => {
+    attempt(status, list, async () => {
+      showWaiting(list, 6);
       const { items } = await get("/listings", { limit: 6 });
       showCards(list, items);
       status.textContent = items.length ? "" : "The board is empty. Yours could be the first listing.";
@@ -278,8 +285,12 @@
     const form = byId("filters");
     const list = byId("listings");
     const status = byId("listings-status");
+    const wide = window.matchMedia("(min-width: 52rem)");
+    const title = document.title;
     let latest = 0;
     let names = {};
+    // The state that is shown.
+    let shown = null;
 
     const state = () => Object.fromEntries(new URLSearchParams(location.search));
 
@@ -297,43 +308,61 @@
     function checkPrices() {
       const [least, most] = ["min_price", "max_price"].map((name) => {
         const value = cents(form.elements[name].value);
-        mark(form.elements[name], Number.isNaN(value) ? "Please write an amount, such as 45 or 12.50." : "");
+        mark(form.elements[name], Number.isNaN(value) ? "An amount, such as 45 or 12.50." : "");
         return value;
       });
       if (least !== null && most !== null && least > most) mark(form.elements.max_price, "This is less than the lowest price.");
       return !form.querySelector("[aria-invalid]");
     }
 
+    // What the address asks for; what it asks for wrongly is left out.
     function query() {
       const given = state();
       const price = (name) => {
         const value = cents(given[name] || "");
-        return Number.isNaN(value) ? "" : value;
+        return Number.isNaN(value) ? null : value;
       };
       return {
-        q: (given.q || "").slice(0, 100), category: given.category, place: (given.place || "").slice(0, 80), sort: given.sort in ORDERS ? given.sort : "",
-        min_price: price("min_price"), max_price: price("max_price"), limit: PAGE, cursor: given.cursor,
+        q: (given.q || "").slice(0, 100),
+        category: Object.hasOwn(names, given.category) ? given.category : "",
+        place: (given.place || "").slice(0, 80),
+        min_price: price("min_price"),
+        max_price: price("max_price"),
+        sort: Object.hasOwn(ORDERS, given.sort) ? given.sort : "",
+        limit: PAGE,
+        cursor: given.cursor,
       };
     }
 
-    async function load(scroll = 0) {
+    // Show what the address asks for; then scroll, unless `scroll` is null.
+    async function load(scroll) {
       latest += 1;
       const mine = latest;
-      showWaiting(list, 6);
-      showChips();
+      const asked = query();
+      shown = location.search;
+      document.title = asked.q ? `${asked.q} · ${title}` : title;
+      byId("nothing").hidden = true;
       byId("pages").replaceChildren();
-      await attempt(status, async () => {
-        status.textContent = "Loading…";
-        const page = await get("/listings", query());
-        // An answer that a newer search has overtaken is dropped.
+      showChips(asked);
+      await attempt(status, list, async () => {
+        showWaiting(list, 6);
+        const page = await get("/listings", asked).catch((error) => {
+          if (mine === latest && !(error.status === 404 && asked.cursor)) throw error;
+        });
+        // What a newer search has overtaken is dropped.
         if (mine !== latest) return;
+        if (!page) {
+          // The page that the address names is not there any more.
+          history.replaceState(history.state, "", address({ cursor: "" }));
+          await load(0);
+          return;
+        }
         showCards(list, page.items);
         showPages(page.next_cursor);
         status.textContent = tellCount(page);
         byId("nothing").hidden = page.items.length > 0;
-        window.scrollTo(0, scroll);
+        if (scroll !== null) window.scrollTo(0, scroll);
       });
-      if (mine === latest && list.hasAttribute("aria-busy")) showCards(list, []);
     }
 
     function tellCount(page) {
@@ -350,70 +379,84 @@
       return filled.length ? `?${new URLSearchParams(filled)}` : location.pathname;
     }
 
-    function go(changes, focus = null) {
-      history.replaceState({ scroll: window.scrollY }, "");
-      history.pushState({ scroll: 0 }, "", address(changes));
+    function go(changes) {
+      const wanted = address(changes);
+      if (wanted !== (location.search || location.pathname)) {
+        history.replaceState({ scroll: window.scrollY }, "");
+        history.pushState({ scroll: 0 }, "", wanted);
+      }
       fill();
-      load();
-      if (focus) focus.focus();
+      load(0);
     }
 
+    // The same, asked for by something that goes away.
+    function leadTo(changes) {
+      go(changes);
+      status.focus();
+    }
+
+    // Search for what the form says, if it says it right.
     function search() {
-      if (!checkPrices()) {
-        form.querySelector("[aria-invalid]").focus();
-        return;
-      }
+      if (!checkPrices()) return;
       const wanted = Object.fromEntries(FILTERS.map((name) => [name, form.elements[name].value.trim()]));
       go({ ...wanted, sort: wanted.sort === "newest" ? "" : wanted.sort, cursor: "" });
     }
 
-    function showChips() {
-      const given = state();
+    function showChips(asked) {
       const texts = {
-        q: (value) => `“${value}”`, category: (value) => names[value] || value, place: (value) => value,
-        min_price: (value) => `from $${value}`, max_price: (value) => `up to $${value}`,
+        q: (value) => `“${value}”`, category: (value) => names[value], place: (value) => value,
+        min_price: (value) => `from ${money(value)}`, max_price: (value) => `up to ${money(value)}`,
       };
-      const chips = Object.entries(texts).filter(([name]) => given[name]).map(([name, text]) => make("li", {}, (() => {
-        const chip = button(text(given[name]), () => go({ [name]: "", cursor: "" }, status), "chip remove");
-        chip.setAttribute("aria-label", `Remove the filter ${text(given[name])}`);
-        return chip;
-      })()));
-      byId("active").replaceChildren(...chips);
+      byId("active").replaceChildren(...Object.keys(texts).filter((name) => asked[name] || asked[name] === 0).map((name) => {
+        const text = texts[name](asked[name]);
+        const chip = button(text, () => leadTo({ [name]: "", cursor: "" }), "chip remove");
+        chip.setAttribute("aria-label", `Remove the filter ${text}`);
+        return make("li", {}, chip);
+      }));
     }
 
     function showPages(next) {
       byId("pages").replaceChildren(
-        ...(state().cursor ? [button("First page", () => go({ cursor: "" }, status))] : []),
-        ...(next ? [button("Next page", () => go({ cursor: next }, status), "")] : []));
+        ...(state().cursor ? [button("First page", () => leadTo({ cursor: "" }))] : []),
+        ...(next ? [button("Next page", () => leadTo({ cursor: next }), "")] : []));
     }
 
     history.scrollRestoration = "manual";
     window.addEventListener("pagehide", () => history.replaceState({ scroll: window.scrollY }, ""));
     window.addEventListener("popstate", (event) => {
+      // Within the page, as the link to its content leads.
+      if (location.search === shown) return;
       fill();
       load(event.state ? event.state.scroll : 0);
     });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       search();
+      const wrong = form.querySelector("[aria-invalid]");
+      if (wrong) {
+        wrong.focus();
+      } else if (!wide.matches) {
+        // On a phone the form hides what it has found.
+        fold();
+        status.focus();
+      }
     });
     form.addEventListener("reset", () => setTimeout(search));
     for (const name of ["category", "sort"]) form.elements[name].addEventListener("change", search);
     for (const name of ["min_price", "max_price"]) form.elements[name].addEventListener("input", checkPrices);
 
-    const wide = window.matchMedia("(min-width: 52rem)");
     const fold = () => { byId("filters-box").open = wide.matches; };
     wide.addEventListener("change", fold);
     fold();
 
-    attempt(status, async () => {
+    attempt(status, list, async () => {
       showWaiting(list, 6);
       const [categories, places] = await Promise.all([get("/categories"), get("/places")]);
       names = Object.fromEntries(categories.items.map((category) => [category.slug, category.name]));
       fillCategories(form.elements.category, categories.items);
       fillPlaces(places.items);
       fill();
-      await load(history.state ? history.state.scroll : 0);
+      await load(history.state ? history.state.scroll : null);
     });
   }
 
@@ -431,7 +474,7 @@
 
   function showResources() {
     const status = byId("resources-status");
-    attempt(status, async () => {
+    attempt(status, byId("resources"), async () => {
       const { items } = await get("/resources");
       const sections = new Map();
       for (const item of items) sections.set(item.section, [...(sections.get(item.section) || []), item]);
@@ -443,6 +486,9 @@
         make("li", {}, make("a", { class: "chip", href: `#${id}` }, name))));
       status.textContent = items.length ? "" : "No resources yet.";
       status.hidden = items.length > 0;
+      // The section that the address names was not there yet.
+      const wanted = ids.find(([, id]) => location.hash === `#${id}`);
+      if (wanted) byId(wanted[1]).scrollIntoView();
     });
   }
 
@@ -524,6 +570,7 @@
       });
       field.addEventListener("input", () => {
         if (field.hasAttribute("aria-invalid")) mark(field, complaint(field));
+        if (!form.querySelector("[aria-invalid]")) tell(form, "", "");
       });
     }
     form.addEventListener("submit", async (event) => {
@@ -544,7 +591,7 @@
       send.textContent = "Sending…";
       send.setAttribute("aria-disabled", "true");
       try {
-        const answer = await post(path, await content(fields));
+        const answer = await sendAll(await content(fields));
         forget();
         form.reset();
         tell(form, "", "");
@@ -560,9 +607,20 @@
       }
     });
 
+    // What is changed meanwhile would not be sent.
+    async function sendAll(body) {
+      form.inert = true;
+      try {
+        return await post(path, body);
+      } finally {
+        form.inert = false;
+      }
+    }
+
     // Count down to when it is worth another try; what was written stays.
     async function wait(error) {
-      tell(form, "bad", `${error.message} Nothing was sent, and nothing is lost: please send it again.`).focus();
+      const when = error.wait ? `in ${error.wait} ${error.wait === 1 ? "second" : "seconds"}` : "in a moment";
+      tell(form, "bad", `${error.message} Please send it again ${when}; nothing is lost.`).focus();
       for (let left = error.wait; left > 0; left -= 1) {
         send.textContent = `Send again in ${left} s`;
         await new Promise((resolve) => setTimeout(resolve, 1000));
@@ -582,7 +640,7 @@
       const others = (error.problem.errors || []).filter((mistake) => mistake.pointer.startsWith("#/photos"));
       const note = tell(form, "bad", first ? "Some fields need another look."
         : others.length ? `The photos ${others[0].detail}.` : `${error.message} Nothing was sent.`);
-      return first || note;
+      return error.at || first || note;
     }
   }
 
@@ -598,53 +656,72 @@
   // --- photos of a new listing: uploaded one by one as soon as they are chosen ---
 
   class Photos {
-    constructor(onChange) {
+    constructor(form, onChange) {
       this.entries = [];
       this.onChange = onChange;
       this.list = byId("photo-list");
       this.input = byId("photos");
-      this.error = byId("photos-error");
       this.queue = Promise.resolve();
-      const zone = byId("photo-zone");
       this.input.addEventListener("change", () => {
         this.add([...this.input.files]);
         this.input.value = "";
       });
+      // A file that misses the form would be opened in the place of the page.
+      for (const name of ["dragover", "drop"]) window.addEventListener(name, (event) => event.preventDefault());
       for (const name of ["dragover", "dragleave", "drop"]) {
-        zone.addEventListener(name, (event) => {
-          event.preventDefault();
-          zone.classList.toggle("over", name === "dragover");
+        form.addEventListener(name, (event) => {
+          byId("photo-zone").classList.toggle("over", name === "dragover");
           if (name === "drop") this.add([...event.dataTransfer.files]);
         });
       }
-    }
-
-    say(text) {
-      this.error.textContent = text;
-      this.error.hidden = !text;
+      window.addEventListener("beforeunload", (event) => {
+        if (this.entries.length) event.preventDefault();
+      });
     }
 
     add(files) {
-      this.say("");
+      const complaints = [];
       for (const file of files) {
-        if (this.entries.length >= MOST_PHOTOS) this.say(`A listing has at most ${MOST_PHOTOS} photos; ${file.name} was left out.`);
-        else if (!PHOTO_TYPES.includes(file.type)) this.say(`${file.name} is no JPEG, PNG or WebP picture.`);
-        else if (file.size > MOST_BYTES) this.say(`${file.name} is larger than ${MOST_BYTES / 1000000} MB.`);
+        if (this.entries.length >= MOST_PHOTOS) complaints.push(`A listing has at most ${MOST_PHOTOS} photos; ${file.name} was left out.`);
+        else if (!PHOTO_TYPES.includes(file.type)) complaints.push(`${file.name} is no JPEG, PNG or WebP picture.`);
+        else if (file.size > MOST_BYTES) complaints.push(`${file.name} is larger than ${MOST_BYTES / 1000000} MB.`);
         else this.take(file);
       }
+      byId("photos-error").textContent = complaints.join(" ");
       this.show();
     }
 
-    async take(file) {
-      const entry = { file, canvas: make("canvas", { width: 320, height: 240 }), bar: make("progress", { max: 1, value: 0 }) };
-      entry.bar.setAttribute("aria-label", `Upload of ${file.name}`);
+    take(file) {
+      const { name } = file;
+      const labelled = (text, label, action) => {
+        const made = button(text, action);
+        made.setAttribute("aria-label", label);
+        return made;
+      };
+      const entry = {
+        file,
+        canvas: make("canvas", { width: 320, height: 240 }),
+        bar: make("progress", { max: 1, value: 0, "aria-label": `Upload of ${name}` }),
+        error: make("p", { class: "error", tabindex: -1 }),
+        again: labelled("Try again", `Try ${name} again`, () => this.send(entry)),
+        earlier: labelled("←", `Move ${name} earlier`, () => this.move(entry, -1)),
+        later: labelled("→", `Move ${name} later`, () => this.move(entry, 1)),
+      };
+      const remove = labelled("×", `Remove ${name}`, () => this.remove(entry));
+      entry.item = make("li", {}, entry.canvas, entry.error,
+        make("div", { class: "photo-actions" }, entry.again, entry.earlier, entry.later, remove));
       this.entries.push(entry);
+      this.list.append(entry.item);
       this.send(entry);
+      this.draw(entry);
+    }
+
+    async draw({ file, canvas }) {
       try {
         const image = await createImageBitmap(file);
         const scale = Math.max(320 / image.width, 240 / image.height);
         const [width, height] = [image.width * scale, image.height * scale];
-        entry.canvas.getContext("2d").drawImage(image, (320 - width) / 2, (240 - height) / 2, width, height);
+        canvas.getContext("2d").drawImage(image, (320 - width) / 2, (240 - height) / 2, width, height);
         image.close();
       } catch {
         // The server says what is wrong with it.
@@ -653,8 +730,8 @@
     }
 
     send(entry) {
-      Object.assign(entry, { id: null, failed: "" });
-      entry.done = this.queue.then(async () => {
+      Object.assign(entry, { id: null, failed: "", passing: false });
+      this.queue = this.queue.then(async () => {
         if (!this.entries.includes(entry) || !live) return;
         try {
           const sending = upload(entry.file, (part) => { entry.bar.value = part; });
@@ -664,73 +741,86 @@
         } catch (error) {
           if (!(error instanceof RequestError)) throw error;
           const [mistake] = error.problem.errors || [];
-          entry.failed = mistake ? `The photo ${mistake.detail}.` : error.message;
-          entry.again = error.passing;
+          entry.failed = `${entry.file.name}: ${mistake ? `the photo ${mistake.detail}.` : error.message}`;
+          entry.passing = error.passing;
         }
         this.show();
       });
-      this.queue = entry.done;
       this.show();
     }
 
     remove(entry) {
-      if (entry.stop) entry.stop();
       this.entries = this.entries.filter((other) => other !== entry);
+      entry.item.remove();
+      if (entry.stop) entry.stop();
       this.show();
       this.input.focus();
     }
 
+    // Only the neighbour moves in the page, so that the button that was pressed keeps the focus.
     move(entry, step) {
       const at = this.entries.indexOf(entry);
-      this.entries.splice(at, 1);
-      this.entries.splice(at + step, 0, entry);
+      const other = this.entries[at + step];
+      [this.entries[at], this.entries[at + step]] = [other, entry];
+      if (step < 0) entry.item.after(other.item);
+      else entry.item.before(other.item);
       this.show();
-      this.list.children[at + step].querySelector(".move").focus();
+      const [pressed, opposite] = step < 0 ? [entry.earlier, entry.later] : [entry.later, entry.earlier];
+      if (pressed.hidden) opposite.focus();
+      this.tellPlace(entry);
     }
 
+    tellPlace(entry) {
+      byId("photos-said").textContent = `${entry.file.name} is photo ${this.entries.indexOf(entry) + 1} of ${this.entries.length}.`;
+    }
+
+    // Bring the page in line with `entries`; nothing that may have the focus is made anew.
     show() {
-      this.list.replaceChildren(...this.entries.map((entry, index) => {
-        const { name } = entry.file;
-        const labelled = (element, text) => {
-          element.setAttribute("aria-label", text);
-          return element;
-        };
-        return make("li", { class: entry.failed ? "failed" : null },
-          entry.canvas,
-          entry.id || entry.failed || !live ? null : entry.bar,
-          entry.failed ? make("p", { class: "error" }, entry.failed) : null,
-          make("div", { class: "photo-actions" },
-            entry.failed && entry.again ? button("Try again", () => this.send(entry)) : null,
-            index ? labelled(button("←", () => this.move(entry, -1), "quiet move"), `Move ${name} earlier`) : null,
-            index < this.entries.length - 1 ? labelled(button("→", () => this.move(entry, 1), "quiet move"), `Move ${name} later`) : null,
-            labelled(button("×", () => this.remove(entry)), `Remove ${name}`)));
-      }));
+      this.entries.forEach((entry, index) => {
+        entry.item.classList.toggle("failed", Boolean(entry.failed));
+        entry.error.textContent = entry.failed;
+        entry.error.hidden = !entry.failed;
+        entry.again.hidden = !entry.passing;
+        entry.earlier.hidden = index === 0;
+        entry.later.hidden = index === this.entries.length - 1;
+        if (entry.id || entry.failed || !live) entry.bar.remove();
+        else entry.canvas.after(entry.bar);
+      });
       this.onChange();
     }
 
     // The ids of all photos, once they are uploaded, again if that was long ago; an error when one could not be.
     async ids() {
       for (const entry of this.entries.filter((each) => each.id && Date.now() - each.at > PHOTO_LASTS)) this.send(entry);
-      await this.queue;
-      if (this.entries.some((entry) => entry.failed)) {
-        throw new RequestError({ detail: "One of the photos could not be sent: try it again, or remove it." }, 422);
+      let awaited;
+      do {
+        awaited = this.queue;
+        await awaited;
+        // Others were added meanwhile, perhaps.
+      } while (awaited !== this.queue);
+      const wrong = this.entries.find((entry) => entry.failed);
+      if (wrong) {
+        const error = new RequestError({ detail: "One of the photos could not be sent: try it again, or remove it." }, 422);
+        throw Object.assign(error, { at: wrong.error });
       }
       return this.entries.map((entry) => entry.id);
     }
 
     clear() {
       this.entries = [];
-      this.show();
+      this.list.replaceChildren();
+      this.onChange();
     }
   }
 
   function showSubmit() {
     const form = byId("submit-form");
-    const photos = new Photos(() => preview());
+    const photos = new Photos(form, () => preview());
     let names = {};
 
     async function content(fields) {
-      return { ...values(fields), price_cents: cents(form.elements.price_cents.value), photos: await photos.ids() };
+      const ids = await photos.ids();
+      return { ...values(fields), price_cents: cents(form.elements.price_cents.value), photos: ids };
     }
 
     function preview() {
@@ -755,16 +845,28 @@
       photos.clear();
       preview();
       byId("thanks-link").href = answer.url;
-      byId("thanks").hidden = false;
-      byId("submit-columns").hidden = true;
+      byId("receipt").value = byId("thanks-link").href;
+      showThanks(true);
       byId("thanks").focus();
     });
     form.addEventListener("input", preview);
+    byId("copy").addEventListener("click", async () => {
+      byId("receipt").select();
+      // Where the browser does not let it be copied it stays selected.
+      const copied = await navigator.clipboard?.writeText(byId("receipt").value).then(() => true, () => false);
+      if (copied) byId("copy").textContent = "Copied";
+    });
     byId("another").addEventListener("click", () => {
-      byId("thanks").hidden = true;
-      byId("submit-columns").hidden = false;
+      showThanks(false);
       form.elements.title.focus();
     });
+
+    function showThanks(sent) {
+      byId("thanks").hidden = !sent;
+      byId("copy").textContent = "Copy";
+      for (const element of [byId("lead"), form]) element.hidden = sent;
+    }
+
     preview();
 
     const draftCategory = JSON.parse(sessionStorage.getItem("draft submit-form") || "{}").category;

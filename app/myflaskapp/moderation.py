@@ -20,6 +20,13 @@ from .security import SAFE_METHODS, check_csrf_token, csrf_token
 
 PAGE = 50
 LOGIN = "moderation.login"
+# What the page that follows says of what was done.
+DONE = {
+    "save": "The changes are saved.",
+    "publish": "The listing is on the board.",
+    "reject": "The listing is not on the board, and the sender can read why.",
+    "remove": "The message is removed.",
+}
 _OWN_PATH = re.compile("/moderation/[A-Za-z0-9/?=&_-]*")
 
 blueprint = Blueprint("moderation", __name__, url_prefix="/moderation")
@@ -52,7 +59,11 @@ def keep_private(response: Response) -> Response:
 def tell_templates() -> dict[str, Any]:
     """Give every template the moderator's name, and a token where there is a form."""
     name = moderators.name_if_known()
-    return {"moderator": name, "csrf_token": csrf_token() if name or request.blueprint == "moderation" else ""}
+    return {
+        "moderator": name,
+        "csrf_token": csrf_token() if name or request.blueprint == "moderation" else "",
+        "done": DONE.get(request.args.get("done", "")) if name else None,
+    }
 
 
 @blueprint.get("/login")
@@ -150,8 +161,9 @@ def decide(listing_id: int) -> AnyResponse | tuple[str, int]:
     elif action == "reject":
         _reject(listing, reason)
     db.session.commit()
-    waiting = url_for("moderation.queue")
-    return redirect(url_for("moderation.show_listing", listing_id=listing.id) if action == "save" else waiting, 303)
+    if action == "save":
+        return redirect(url_for("moderation.show_listing", listing_id=listing.id, done=action), 303)
+    return redirect(url_for("moderation.queue", done=action), 303)
 
 
 @blueprint.get("/messages")
@@ -171,7 +183,7 @@ def delete_message(message_id: int) -> AnyResponse:
         db.session.delete(message)
         record("removed a message")
         db.session.commit()
-    return redirect(url_for("moderation.messages"), 303)
+    return redirect(url_for("moderation.messages", done="remove"), 303)
 
 
 @blueprint.get("/audit")

@@ -5,6 +5,7 @@ The database is SQLite; with `--mysql` a schema of its own on the lab's MySQL.
 
 import io
 import random
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,6 +56,17 @@ def run(app: Flask, *arguments: str, **options: Any) -> str:
     result = app.test_cli_runner().invoke(args=arguments, **options)
     assert result.exit_code == 0, result.output
     return result.output
+
+
+def most(page: str) -> dict[str, int]:
+    """Return how many characters each field of a page takes, by the field's name."""
+    found = {}
+    for field in re.findall(r"<(?:input|textarea)[^>]*maxlength[^>]*>", page):
+        name, length = (re.search(rf'{part}="([^"]+)"', field) for part in (" name", "maxlength"))
+        assert name
+        assert length
+        found[name[1]] = int(length[1])
+    return found
 
 
 @pytest.fixture(scope="session")

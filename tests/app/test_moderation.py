@@ -7,9 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import Picture, run
+from conftest import Picture, most, run
 from flask import Flask
 from flask.testing import FlaskClient
+from myflaskapp import models, moderators
 from myflaskapp.database import db
 from myflaskapp.models import Listing, Moderator, Session, now
 from sqlalchemy import event, select
@@ -213,7 +214,8 @@ def test_the_token_of_somebody_else_is_refused(app: Flask, keeper: FlaskClient, 
 
 def test_publishing_puts_a_listing_on_the_board(client: FlaskClient, keeper: FlaskClient, waiting: int) -> None:
     assert "Kettle, hardly used" in keeper.get("/moderation/").text
-    assert decide(keeper, waiting, "publish").headers["Location"] == "/moderation/"
+    following = decide(keeper, waiting, "publish").headers["Location"]
+    assert "The listing is on the board." in keeper.get(following).text
     assert client.get("/api/v1/listings?limit=1").json["items"][0]["id"] == waiting
     assert "Kettle, hardly used" not in keeper.get("/moderation/").text
     assert "Kettle, hardly used" in keeper.get("/moderation/?status=published").text
@@ -364,6 +366,26 @@ def test_messages_are_read_and_removed(client: FlaskClient, keeper: FlaskClient,
     for _ in range(2):
         assert keeper.post(path, data={"csrf_token": token(keeper, "/moderation/audit")}).status_code == 303
     assert count("message") == 0
+
+
+def test_what_enter_in_a_field_does_is_to_save(keeper: FlaskClient, waiting: int) -> None:
+    page = keeper.get(f"/moderation/listings/{waiting}").text
+    assert re.findall('name="action" value="([a-z]+)"', page) == ["save", "publish", "reject"]
+
+
+def test_the_forms_of_moderators_take_as_much_as_is_kept(
+    client: FlaskClient, keeper: FlaskClient, waiting: int
+) -> None:
+    limits = {
+        "title": models.TITLE,
+        "description": models.DESCRIPTION,
+        "place": models.PLACE,
+        "price": 14,
+        "contact_email": models.EMAIL,
+        "reason": models.REASON,
+    }
+    assert most(keeper.get(f"/moderation/listings/{waiting}").text) == limits
+    assert most(client.get(LOGIN).text) == {"name": models.MODERATOR, "password": moderators.LONGEST_PASSWORD}
 
 
 def test_long_lists_have_pages(app: Flask, keeper: FlaskClient) -> None:

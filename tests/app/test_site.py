@@ -9,9 +9,10 @@ from pathlib import Path
 
 import config
 import pytest
+from conftest import most
 from flask import Flask, request
 from flask.testing import FlaskClient
-from myflaskapp import create_app
+from myflaskapp import create_app, models, photos, schemas
 from myflaskapp.database import db
 from werkzeug.test import Client
 
@@ -152,6 +153,43 @@ def test_pages_are_usable_without_sight(client: FlaskClient, path: str) -> None:
             assert int(attributes["height"] or 0) > 0
         for described in (attributes.get("aria-describedby") or "").split():
             assert described in ids
+
+
+FIELDS = {
+    "index.html": {"q": schemas.LONGEST_SEARCH},
+    "listings.html": {"q": schemas.LONGEST_SEARCH, "place": models.PLACE, "min_price": 14, "max_price": 14},
+    "contact.html": {"name": models.NAME, "email": models.EMAIL, "body": models.BODY},
+    "submit.html": {
+        "title": models.TITLE,
+        "description": models.DESCRIPTION,
+        "place": models.PLACE,
+        "price_cents": 14,
+        "contact_email": models.EMAIL,
+    },
+}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_forms_take_as_much_as_is_kept_and_say_so(app_folder: Path, name: str) -> None:
+    page = (app_folder / "client" / name).read_text()
+    assert most(page) == FIELDS[name]
+    if name in ("contact.html", "submit.html"):
+        for field, length in FIELDS[name].items():
+            hint = re.search(rf'id="{field}-hint">([^<]*)<', page)
+            assert hint, field
+            assert field == "price_cents" or f"{length:,} characters" in hint[1], field
+
+
+def test_scripts_know_the_limits_that_are_kept(app_folder: Path) -> None:
+    script = (app_folder / "client/scripts.js").read_text()
+    told = {name: int(value) for name, value in re.findall(r"const ([A-Z_]+) = ([0-9]+);", script)}
+    assert told["MOST_CENTS"] == models.MOST_CENTS
+    assert told["MOST_PHOTOS"] == photos.MOST_PHOTOS
+    assert told["MOST_BYTES"] == photos.MAX_BYTES
+    form = (app_folder / "client/submit.html").read_text()
+    assert f"up to {models.MOST_CENTS // models.CENTS:,}; " in form
+    assert f"Up to {photos.MOST_PHOTOS}, each" in form
+    assert f"at most {photos.MAX_BYTES // 1_000_000} MB" in form
 
 
 def test_all_pages_have_the_same_menu(client: FlaskClient) -> None:

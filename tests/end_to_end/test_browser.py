@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from lab import login, operations
 from lab.browser import add_moderator, chromium, install
@@ -260,6 +260,137 @@ def test_photos_of_a_form_that_was_open_for_a_day_are_sent_anew(page: Page) -> N
     assert sent == ["photos", "photos", "submissions"]
 
 
+def photo(name: str, kind: str = "image/jpeg", content: bytes | None = None) -> Any:
+    """A file to choose."""
+    return {"name": name, "mimeType": kind, "buffer": content or picture(len(name), 400, 300)}
+
+
+def test_a_photo_that_is_removed_while_it_is_sent_holds_nothing_up(page: Page) -> None:
+    fill(page, f"Anchor {secrets.token_hex(4)}")
+    held: list[Route] = []
+    page.route("**/api/v1/photos", lambda route: route.continue_() if held else held.append(route))
+    page.get_by_label("Choose photos").set_input_files([photo("first.jpg"), photo("second.jpg")])
+    expect(page.locator("#photo-list progress")).to_have_count(2)
+    page.get_by_role("button", name="Remove first.jpg").click()
+    expect(page.locator("#photo-list progress")).to_have_count(0)
+    page.get_by_role("button", name="Send the listing").click()
+    expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+    receipt = page.get_by_label("Address of your listing").input_value()
+    assert receipt.startswith(f"https://{operations.visitor().domain}/submissions/")
+
+
+def test_photos_are_put_in_order_by_keyboard(page: Page) -> None:
+    page.goto("/submit.html")
+    page.get_by_label("Choose photos").set_input_files([photo(f"{n}.jpg") for n in range(1, 4)])
+    expect(page.locator("#photo-list progress")).to_have_count(0)
+    later = page.get_by_role("button", name="Move 1.jpg later")
+    later.focus()
+    for place in (2, 3):
+        page.keyboard.press("Enter")
+        expect(page.locator("#photos-said")).to_have_text(f"1.jpg is photo {place} of 3.")
+    expect(page.get_by_role("button", name="Move 1.jpg earlier")).to_be_focused()
+    names = [button.get_attribute("aria-label") for button in page.get_by_role("button", name="Remove").all()]
+    assert names == ["Remove 2.jpg", "Remove 3.jpg", "Remove 1.jpg"]
+
+
+def test_every_file_that_is_no_photo_is_named(page: Page) -> None:
+    page.goto("/submit.html")
+    files = [photo("a.txt", "text/plain"), photo("b.jpg", content=bytes(10_000_001)), photo("c.jpg")]
+    page.get_by_label("Choose photos").set_input_files(files)
+    expect(page.locator("#photos-error")).to_have_text(
+        "a.txt is no JPEG, PNG or WebP picture. b.jpg is larger than 10 MB."
+    )
+    expect(page.locator("#photo-list li")).to_have_count(1)
+
+
+def test_the_link_to_the_content_leaves_the_filters_as_they_are(page: Page) -> None:
+    page.goto("/listings.html")
+    expect(page.locator("#listings .card").first).to_be_visible()
+    page.get_by_label("Words").fill("punt")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.get_by_role("link", name="Skip to the content").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    expect(page.get_by_label("Words")).to_have_value("punt")
+    assert asked == []
+
+
+def test_a_search_that_fails_says_so_and_nothing_else(context: BrowserContext) -> None:
+    page = context.new_page()
+    page.goto("/listings.html?q=nothing-like-it")
+    expect(page.locator("#nothing")).to_be_visible()
+    page.route("**/api/v1/listings?*", lambda route: route.abort())
+    page.get_by_label("Words").fill("punt")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator("#listings-status")).to_contain_text("can't be reached")
+    expect(page.locator("#nothing")).to_be_hidden()
+    expect(page.locator("#listings li")).to_have_count(0)
+    page.unroute("**/api/v1/listings?*")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#listings .card")).to_have_count(1)
+    expect(page.locator("#listings-status")).to_be_focused()
+
+
+def test_an_address_that_is_partly_wrong_shows_what_can_be_shown(page: Page) -> None:
+    page.goto("/listings.html?q=punt&category=nope&min_price=abc&sort=toString")
+    expect(page.locator("#listings .card")).to_have_count(1)
+    assert [chip.inner_text() for chip in page.locator("#active li").all()] == ["“punt”"]
+
+
+def test_a_page_of_the_list_that_is_gone_leads_to_the_first(context: BrowserContext) -> None:
+    page = context.new_page()
+    page.goto("/listings.html?q=punt&cursor=nonsense")
+    expect(page.locator("#listings .card")).to_have_count(1)
+    assert page.url.endswith("/listings.html?q=punt")
+
+
+def test_on_a_phone_a_search_shows_what_it_finds(browser: Browser) -> None:
+    context = visit(browser, viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    page.goto("/listings.html")
+    page.get_by_text("Search and filter").click()
+    page.get_by_label("Words").fill("punt")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator("#listings .card")).to_have_count(1)
+    expect(page.locator("#listings-status")).to_be_in_viewport()
+    context.close()
+
+
+@pytest.mark.parametrize("width", [320, 375, 840, 1056])
+def test_nothing_covers_anything_at_any_width(browser: Browser, width: int) -> None:
+    context = visit(browser, viewport={"width": width, "height": 900})
+    page = context.new_page()
+    for path in [*(f"/{name}.html" for name in PAGES), "/listings/16"]:
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        for link in page.locator(".site-header a").all():
+            # The click has to be its own, in all of its corners.
+            box = link.bounding_box() or {}
+            for x in (3, box["width"] - 3):
+                link.click(trial=True, position={"x": x, "y": box["height"] / 2})
+        # As long as texts may be, without a blank.
+        page.evaluate(
+            "document.querySelectorAll('dd, .card-foot span, h1, h3').forEach((each) => { each.textContent = 'W'.repeat(80); })"
+        )
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+    context.close()
+
+
+def test_enter_in_a_field_of_a_waiting_listing_does_not_publish_it(page: Page) -> None:
+    title = f"Oar {secrets.token_hex(4)}"
+    fill(page, title)
+    page.get_by_role("button", name="Send the listing").click()
+    expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+    log_in(page)
+    while page.get_by_role("link", name=title).count() == 0:
+        page.get_by_role("link", name="Next page").click()
+    page.get_by_role("link", name=title).click()
+    page.get_by_label("Place").press("Enter")
+    expect(page.get_by_role("status")).to_have_text("The changes are saved.")
+    expect(page.locator(".lead")).to_contain_text("Waiting since")
+
+
 def test_what_could_not_be_sent_is_kept_and_sent_again(context: BrowserContext) -> None:
     page = context.new_page()
     page.goto("/contact.html")
@@ -318,6 +449,7 @@ def test_each_page_opens_from_disk_with_no_network(browser: Browser, name: str) 
         expect(page.locator("#contact-form-note")).to_contain_text("needs the server")
     else:
         expect(page.get_by_label("Category").locator("option")).to_have_count(9)
+    assert complaints(page) == []
     assert errors == []
     assert {address.split(":")[0] for address in asked} == {"file"}
     context.close()
