@@ -209,6 +209,9 @@ QUERIES = {
     "/api/v1/listings?place=Nain": ("ix_listing_place_newest", False),
     "/api/v1/listings?q=saltbox+kitchen": ("ix_listing_text", False),
     "/api/v1/listings?q=accordion&category=community": ("ix_listing_text", False),
+    # Counted in an index, whichever.
+    "/api/v1/categories": (None, True),
+    "/api/v1/places": ("ix_listing_place_newest", False),
     "/api/v1/listings/777": ("PRIMARY", True),
     "/listings/777": ("PRIMARY", True),
 }
