@@ -675,7 +675,7 @@
         });
       }
       window.addEventListener("beforeunload", (event) => {
-        if (this.entries.length) event.preventDefault();
+        if (live && this.entries.length) event.preventDefault();
       });
     }
 

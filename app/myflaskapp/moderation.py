@@ -269,7 +269,7 @@ def _cents(dollars: str) -> int | None:
     Raises:
         ValueError: It is no amount, or has parts of cents.
     """
-    text = re.sub(r",(?=[0-9]{3}\b)", "", dollars.strip().removeprefix("$")).strip()
+    text = re.sub(r"[,\s](?=[0-9]{3}\b)", "", re.sub(r"^\$\s*|\s*\$$", "", dollars.strip()))
     if not text:
         return None
     if not _DOLLARS.fullmatch(text):

@@ -261,6 +261,14 @@ def test_edits_are_saved_and_recorded(client: FlaskClient, keeper: FlaskClient, 
     )
 
 
+@pytest.mark.parametrize("price", ["1012.50", "$1,012.5", "1 012.50 $", "$ 1\u202f012.50"])
+def test_a_price_may_be_written_as_people_do(
+    client: FlaskClient, keeper: FlaskClient, waiting: int, price: str
+) -> None:
+    assert decide(keeper, waiting, "publish", price=price).status_code == 303
+    assert client.get(f"/api/v1/listings/{waiting}").json["price_cents"] == 101250
+
+
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [

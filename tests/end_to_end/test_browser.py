@@ -101,7 +101,7 @@ def fill(page: Page, title: str) -> None:
     page.get_by_label("Category").select_option("boats-and-gear")
     page.get_by_label("Description").fill("Sound and dry.\nSleeps nobody.")
     page.get_by_label("Place").fill("Brigus")
-    page.get_by_label("Price in dollars").fill("1,250.50")
+    page.get_by_label("Price in dollars").fill("1 250.50 $")
     page.get_by_label("Your e-mail").fill("dory@example.org")
 
 
