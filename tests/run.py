@@ -167,9 +167,12 @@ def lab(run: Run, until: str) -> bool:
     return run.check(f"bin/lab up --until {until}", ["bin/lab", "up", "--until", until], 1800)
 
 
-STAGES: dict[str, Callable[[Run], None]] = {"lint": lint, "fast": fast, "roles": roles, "stack": stack}
-# Fast tests work while the roles' tests mostly wait for their hosts.
-TOGETHER = (("lint",), ("fast", "roles"), ("stack",))
+# In their order; the stages of one group run side by side: fast tests work while the roles' mostly wait for their hosts.
+GROUPS: tuple[dict[str, Callable[[Run], None]], ...] = (
+    {"lint": lint},
+    {"fast": fast, "roles": roles},
+    {"stack": stack},
+)
 
 
 def main() -> int:
@@ -177,15 +180,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="bin/test", description="Run the project's checks; without a name, all of them."
     )
-    parser.add_argument("stage", nargs="*", choices=[*STAGES, []], help=", ".join(STAGES))
-    wanted = parser.parse_args().stage or list(STAGES)
+    names = [name for group in GROUPS for name in group]
+    parser.add_argument("stage", nargs="*", choices=[*names, []], help=", ".join(names))
+    wanted = parser.parse_args().stage or names
     was_up = subprocess.run(["bin/lab", "status"], cwd=ROOT, capture_output=True, check=False).returncode == 0
     run = Run()
     began = time.monotonic()
     try:
-        for group in TOGETHER:
+        for group in GROUPS:
             with ThreadPoolExecutor() as pool:
-                list(pool.map(lambda name: STAGES[name](run), [name for name in group if name in wanted]))
+                list(pool.map(lambda stage: stage(run), [group[name] for name in group if name in wanted]))
     finally:
         if not was_up and {"roles", "stack"} & set(wanted):
             run.check("bin/lab down", ["bin/lab", "down"])

@@ -190,6 +190,8 @@ def test_scripts_know_the_limits_that_are_kept(app_folder: Path) -> None:
     assert f"up to {models.MOST_CENTS // models.CENTS:,}; " in form
     assert f"Up to {photos.MOST_PHOTOS}, each" in form
     assert f"at most {photos.MAX_BYTES // 1_000_000} MB" in form
+    least, most_pixels = (choose(photos.MAX_PIXELS.values()) // 1_000_000 for choose in (min, max))
+    assert f"Above {least} million pixels send a JPEG, which may have {most_pixels}." in form
 
 
 def test_all_pages_have_the_same_menu(client: FlaskClient) -> None:
