@@ -16,7 +16,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from select import select
 from types import SimpleNamespace, TracebackType
 from typing import IO
@@ -57,6 +57,11 @@ class Plan:
     at_least: int = 0
     longest: float = 180
     new_share: float = 0.1
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def message(self, number: int) -> dict[str, str]:
+        """What the request of this number sends if its kind is a message; no other is the same."""
+        return {"name": "Load", "email": "load@lab.test", "body": f"Message {number} of {self.run}"}
 
     def __post_init__(self) -> None:
         """Refuse what is no load."""
@@ -280,7 +285,6 @@ class _Crowd:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._chance = random.Random(plan.rate)
-        self._run = uuid.uuid4().hex
         self._trust = ssl.create_default_context(cafile=plan.ca)
         self._base = f"https://{plan.domain}:{plan.port}"
 
@@ -340,7 +344,7 @@ class _Crowd:
         path = self._chance.choice(_PAGES) if kind == "page" else "/api/v1/listings"
         if kind == "message":
             path = "/api/v1/messages"
-            body = {"name": "Load", "email": "load@lab.test", "body": f"Message {number} of {self._run}"}
+            body = self._plan.message(number)
         try:
             answer = await session.request(
                 "GET" if body is None else "POST",

@@ -174,7 +174,7 @@ class Resource(db.Model):
 
 
 class Message(db.Model):
-    """What a visitor wrote to the people who run the site."""
+    """What a visitor wrote to the people who run the site; `fingerprint` is a digest of it, so that the same is kept once."""
 
     __tablename__ = "message"
     __table_args__ = (length_check("name", NAME), length_check("email", EMAIL), length_check("body", BODY), UTF8)
@@ -183,6 +183,7 @@ class Message(db.Model):
     name: Mapped[str] = mapped_column(String(NAME))
     email: Mapped[str] = mapped_column(String(EMAIL))
     body: Mapped[str] = mapped_column(Text)
+    fingerprint: Mapped[str | None] = mapped_column(String(64), unique=True, index=True)
     created_at: Mapped[datetime] = mapped_column(default=now, index=True)
 
 

@@ -1,4 +1,4 @@
-"""Listings that people send, from the form to the board."""
+"""What people send: listings, until they are looked over, and messages. The same is kept once, however often it is sent."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from .database import db
-from .models import Category, Listing, Photo, Status, now
+from .models import Category, Listing, Message, Photo, Status, now
 from .photos import NAMED_WITHIN
 
 
@@ -46,7 +46,8 @@ def submit(content: dict[str, Any]) -> tuple[Listing, bool]:
     """
     category = find_category(content["category"])
     photos = _find_photos(content["photos"])
-    fingerprint = _fingerprint(content, photos)
+    # Of what visitors would see, so of the photos' content and not of their ids.
+    fingerprint = _fingerprint(content | {"photos": [photo.digest for photo in photos]})
     if waiting := _find_waiting(fingerprint):
         return waiting, False
     if any(photo.listing_id is not None for photo in photos):
@@ -81,6 +82,24 @@ def find_by_receipt(receipt: str) -> Listing | None:
     return db.session.scalar(select(Listing).where(Listing.receipt == receipt))
 
 
+def keep_message(content: dict[str, Any]) -> bool:
+    """Keep a message until it is dealt with, and return whether it is new. `content` is a loaded MessageSchema."""
+    fingerprint = _fingerprint(content)
+    known = select(Message.id).where(Message.fingerprint == fingerprint)
+    if db.session.scalar(known):
+        return False
+    db.session.add(Message(**content, fingerprint=fingerprint))
+    try:
+        db.session.commit()
+    except IntegrityError:
+        db.session.rollback()
+        # The same was sent twice at once: the other one was first.
+        if not db.session.scalar(known):
+            raise
+        return False
+    return True
+
+
 def _find_waiting(fingerprint: str) -> Listing | None:
     return db.session.scalar(select(Listing).where(Listing.fingerprint == fingerprint))
 
@@ -94,7 +113,5 @@ def _find_photos(names: list[str]) -> list[Photo]:
     return [found[name] for name in names]
 
 
-def _fingerprint(content: dict[str, Any], photos: list[Photo]) -> str:
-    """Return a digest of what visitors would see, so by the photos' content and not by their ids."""
-    seen = content | {"photos": [photo.digest for photo in photos]}
-    return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
+def _fingerprint(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

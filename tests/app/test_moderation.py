@@ -371,13 +371,16 @@ def test_photos_that_wait_are_for_moderators_and_can_be_removed(
 
 
 def test_messages_are_read_and_removed(client: FlaskClient, keeper: FlaskClient, count: Callable[[str], int]) -> None:
-    client.post("/api/v1/messages", json={"name": "A <i>", "email": "a@example.org", "body": "b"})
+    message = {"name": "A <i>", "email": "a@example.org", "body": "b"}
+    client.post("/api/v1/messages", json=message)
     page = keeper.get("/moderation/messages").text
     assert "A &lt;i&gt;" in page
     path = re.search('action="(/moderation/messages/[0-9]+/delete)"', page)[1]  # type: ignore[index]
     for _ in range(2):
         assert keeper.post(path, data={"csrf_token": token(keeper, "/moderation/audit")}).status_code == 303
     assert count("message") == 0
+    # What was dealt with can be written again.
+    assert client.post("/api/v1/messages", json=message).status_code == 201
 
 
 def test_what_enter_in_a_field_does_is_to_save(keeper: FlaskClient, waiting: int) -> None:

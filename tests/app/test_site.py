@@ -284,8 +284,10 @@ def test_migrations_go_forth_and_back_and_match_the_models(empty_app: Flask) -> 
 
 def test_an_interrupted_migration_is_finished_by_the_next(empty_app: Flask) -> None:
     with empty_app.app_context(), db.engine.begin() as connection:
-        drop_index = "DROP INDEX ix_listing_price" + (" ON listing" if db.engine.dialect.name == "mysql" else "")
-        for statement in ("DROP TABLE rate_limit", drop_index, "DELETE FROM alembic_version"):
+        mysql = db.engine.dialect.name == "mysql"
+        lost = {"ix_listing_price": "listing", "ix_message_fingerprint": "message"}
+        indexes = [f"DROP INDEX {name}" + (f" ON {table}" if mysql else "") for name, table in lost.items()]
+        for statement in ("DROP TABLE rate_limit", *indexes, "DELETE FROM alembic_version"):
             connection.exec_driver_sql(statement)
     run = empty_app.test_cli_runner().invoke
     assert run(args=["db", "upgrade"]).exit_code == 0

@@ -17,6 +17,7 @@ from conftest import Change, Played, Visits, messages, note_refusal, shown
 from lab import operations
 from lab.layout import REPOSITORY
 
+VERSIONS = REPOSITORY / "app" / "migrations" / "versions"
 Deploy = Callable[..., Played]
 
 RUN = """\
@@ -29,9 +30,9 @@ GOOD = "app = create_app()\n"
 IMPATIENT = ("-e", "gunicorn_health_timeout=8")
 QUICK = ("-e", "gunicorn_watch_seconds=3", "-e", "gunicorn_settle_seconds=1")
 NO_SET_UP = ("-e", '{"app_setup_commands": []}')
-MIGRATION = """\
+MIGRATION = f"""\
 revision = "9999"
-down_revision = "0002"
+down_revision = "{max(path.name for path in VERSIONS.glob("[0-9]*.py"))[:4]}"
 
 def upgrade():
     raise RuntimeError("the table of prices is in use")
