@@ -83,7 +83,7 @@ def login() -> AnyResponse | tuple[str, int] | str:
     record("logged in", moderator=moderator.name)
     db.session.commit()
     response = redirect(following, 303)
-    moderators.set_session(response, token)
+    moderators.set_session(response, moderator, token)
     return response
 
 

@@ -1,6 +1,7 @@
 """Moderators: their names and passwords, made on the command line, and their logins."""
 
 import hashlib
+import hmac
 import secrets
 import sys
 from datetime import timedelta
@@ -13,11 +14,12 @@ from werkzeug.security import check_password_hash, generate_password_hash
 
 from .database import UNAVAILABLE, db
 from .models import MODERATOR, Moderator, Session, now
-from .security import SESSION_COOKIE, set_cookie
+from .security import BROWSER_COOKIE, SESSION_COOKIE, set_cookie
 
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 200
 LASTS = timedelta(hours=12)
+BROWSER_LASTS = timedelta(days=365)
 # Checked when there is no such name, so that both answers take as long.
 _NOBODY = generate_password_hash(secrets.token_hex())
 
@@ -36,9 +38,21 @@ def log_in(name: str, password: str) -> tuple[Moderator, str] | None:
     return moderator, token
 
 
-def set_session(response: Response, token: str) -> None:
-    """Give the browser its session; it ends with the browser, or after LASTS."""
+def set_session(response: Response, moderator: Moderator, token: str) -> None:
+    """Give the browser its session, which ends with the browser or after LASTS, and what it is known by next time."""
     set_cookie(response, SESSION_COOKIE, token)
+    set_cookie(response, BROWSER_COOKIE, _browser(moderator), BROWSER_LASTS)
+
+
+def knows_browser(name: str) -> bool:
+    """Tell whether the moderator of this name has logged in from the browser that asks, with the present password."""
+    cookie = request.cookies.get(BROWSER_COOKIE)
+    moderator = db.session.scalar(select(Moderator).where(Moderator.name == name[:MODERATOR])) if cookie else None
+    return bool(cookie and moderator and hmac.compare_digest(cookie.encode(), _browser(moderator).encode()))
+
+
+def _browser(moderator: Moderator) -> str:
+    return hmac.new(moderator.password_hash.encode(), b"browser", hashlib.sha256).hexdigest()
 
 
 def log_out(response: Response) -> None:

@@ -13,6 +13,7 @@ from limits.storage import Storage
 from sqlalchemy import case, delete, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from . import moderators
 from .database import db
 from .models import RateLimit
 
@@ -107,10 +108,16 @@ def _has_failed(response: Response) -> bool:
     return response.status_code == HTTPStatus.FORBIDDEN
 
 
+def _claimed_name() -> str:
+    """Return the name that somebody wants to log in with; browsers that it is known to have are counted apart from strangers."""
+    name = request.form.get("name", "").strip()[:100]
+    return f"{'known' if moderators.knows_browser(name) else 'any'} {name}"
+
+
 logins = limiter.limit(LOGINS, methods=["POST"], deduct_when=_has_failed)
 logins_for_a_name = limiter.limit(
     LOGINS_FOR_A_NAME,
-    key_func=lambda: request.form.get("name", "")[:100],
+    key_func=_claimed_name,
     methods=["POST"],
     deduct_when=_has_failed,
 )

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import secrets
+from datetime import timedelta
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import Forbidden
@@ -16,6 +17,8 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 SESSION_COOKIE = "__Host-session"
 # Stands in for the session where there is none yet: in the form to log in.
 VISIT_COOKIE = "__Host-visit"
+# Stays when a moderator logs out.
+BROWSER_COOKIE = "__Host-browser"
 
 
 def init_app(app: Flask) -> None:
@@ -65,6 +68,6 @@ def check_csrf_token() -> None:
         raise Forbidden("The form was open for too long. Please load the page again.")
 
 
-def set_cookie(response: Response, name: str, value: str) -> None:
-    """Set a cookie that only this site gets, over TLS, and no script."""
-    response.set_cookie(name, value, secure=True, httponly=True, samesite="Lax", path="/")
+def set_cookie(response: Response, name: str, value: str, lasts: timedelta | None = None) -> None:
+    """Set a cookie that only this site gets, over TLS, and no script; without a time it ends with the browser."""
+    response.set_cookie(name, value, max_age=lasts, secure=True, httponly=True, samesite="Lax", path="/")

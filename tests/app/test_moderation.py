@@ -135,6 +135,28 @@ def test_guessing_is_slowed_down_and_logging_in_is_not(app: Flask, client: Flask
     assert "Easy on the oars" in answer.text
 
 
+def test_guesses_from_everywhere_do_not_lock_the_moderator_out(app: Flask, keeper: FlaskClient) -> None:
+    def guess(number: int, cookie: str = "") -> int:
+        stranger = app.test_client()
+        if cookie:
+            stranger.set_cookie("__Host-browser", cookie)
+        form = {"csrf_token": token(stranger), "name": NAME, "password": f"guess {number}"}
+        visitor = {"REMOTE_ADDR": f"192.0.2.{number % 200}"}
+        return stranger.post(LOGIN, data=form, environ_overrides=visitor).status_code
+
+    assert [guess(number) for number in range(61)] == [403] * 60 + [429]
+    assert log_in(app.test_client()).status_code == 429
+    keeper.post("/moderation/logout", data={"csrf_token": token(keeper, "/moderation/audit")})
+    assert log_in(keeper).status_code == 303
+    known = keeper.get_cookie("__Host-browser")
+    assert known
+    assert (known.http_only, known.same_site) == (True, "Lax")
+    # No other cookie opens that door, nor does this one after the password has changed.
+    assert guess(62, "0" * 64) == 429
+    run(app, "moderator", "add", NAME, "--password-stdin", input="another password\n")
+    assert guess(63, known.value) == 429
+
+
 def test_only_a_form_that_is_sent_logs_in(client: FlaskClient) -> None:
     for password in (PASSWORD, "a guess"):
         answer = client.head(LOGIN, data={"name": NAME, "password": password})
