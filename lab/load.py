@@ -16,7 +16,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from select import select
 from types import SimpleNamespace, TracebackType
 from typing import IO
@@ -46,7 +46,7 @@ class Plan:
     """What to ask: `rate` requests a second at `domain`, which leads to all `addresses`, trusting the PEM file `ca`.
 
     It ends when it is told to, not before `at_least` requests, and fails after `longest` seconds. `new_share` (0 to 1) of the requests
-    open a connection of their own.
+    open a connection of their own. `run` stands in each message; a Load names its own.
     """
 
     domain: str
@@ -57,10 +57,10 @@ class Plan:
     at_least: int = 0
     longest: float = 180
     new_share: float = 0.1
-    run: str = field(default_factory=lambda: uuid.uuid4().hex)
+    run: str = ""
 
     def message(self, number: int) -> dict[str, str]:
-        """What the request of this number sends if its kind is a message; no other is the same."""
+        """What the request of this number sends if it is a message; no other request of any load sends the same."""
         return {"name": "Load", "email": "load@lab.test", "body": f"Message {number} of {self.run}"}
 
     def __post_init__(self) -> None:
@@ -178,7 +178,7 @@ class Load:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+        self.plan = replace(plan, run=uuid.uuid4().hex)
         self.result: Result
 
     def __enter__(self) -> "Load":

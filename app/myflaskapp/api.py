@@ -250,12 +250,12 @@ def get_submission(receipt: str) -> dict[str, Any]:
 @blueprint.route("/messages", methods=["POST"])
 @blueprint.arguments(schemas.MessageSchema)
 @blueprint.response(201, schemas.ReceivedSchema)
-@blueprint.alt_response(200, schema=schemas.ReceivedSchema)
 @refuses(400, 413, 415, 422, 429)
 @rate_limits.writes
-def add_message(content: dict[str, Any]) -> Any:
-    """Keep a message to the people who run the site; what was sent before and is still there is answered with 200."""
-    return {}, 201 if submissions.keep_message(content) else 200
+def add_message(content: dict[str, Any]) -> dict[str, Any]:
+    """Keep a message to the people who run the site; the same is kept once, as long as it is there."""
+    submissions.keep_message(content)
+    return {}
 
 
 def receipt_of(listing: Listing) -> dict[str, Any]:

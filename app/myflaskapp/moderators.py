@@ -41,18 +41,24 @@ def log_in(name: str, password: str) -> tuple[Moderator, str] | None:
 def set_session(response: Response, moderator: Moderator, token: str) -> None:
     """Give the browser its session, which ends with the browser or after LASTS, and what it is known by next time."""
     set_cookie(response, SESSION_COOKIE, token)
-    set_cookie(response, BROWSER_COOKIE, _browser(moderator), BROWSER_LASTS)
+    browser = secrets.token_hex(16)
+    set_cookie(response, BROWSER_COOKIE, f"{browser}.{_proof(moderator, browser)}", BROWSER_LASTS)
 
 
-def knows_browser(name: str) -> bool:
-    """Tell whether the moderator of this name has logged in from the browser that asks, with the present password."""
-    cookie = request.cookies.get(BROWSER_COOKIE)
-    moderator = db.session.scalar(select(Moderator).where(Moderator.name == name[:MODERATOR])) if cookie else None
-    return bool(cookie and moderator and hmac.compare_digest(cookie.encode(), _browser(moderator).encode()))
+def known_browser(name: str) -> str | None:
+    """Return what stands for the browser that asks, None unless this moderator was the last to log in from it.
+
+    Another password makes every browser a stranger.
+    """
+    browser, _, proof = request.cookies.get(BROWSER_COOKIE, "").partition(".")
+    moderator = db.session.scalar(select(Moderator).where(Moderator.name == name[:MODERATOR])) if proof else None
+    if moderator and hmac.compare_digest(proof.encode(), _proof(moderator, browser).encode()):
+        return browser
+    return None
 
 
-def _browser(moderator: Moderator) -> str:
-    return hmac.new(moderator.password_hash.encode(), b"browser", hashlib.sha256).hexdigest()
+def _proof(moderator: Moderator, browser: str) -> str:
+    return hmac.new(moderator.password_hash.encode(), browser.encode(), hashlib.sha256).hexdigest()
 
 
 def log_out(response: Response) -> None:

@@ -54,6 +54,10 @@ def init_app(app: Flask) -> None:
 
 
 def _http_error(error: HTTPException) -> Response:
+    original = getattr(error, "original_exception", None)
+    if isinstance(original, UNAVAILABLE):
+        # It was asked after the answer was made: Flask looks for no other handler then.
+        return _database_unavailable(original)
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     response = _answer(status, error.description or "")
     # Headers that the status needs, such as Allow; not the type and length of the page they came with.

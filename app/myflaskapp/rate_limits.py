@@ -18,7 +18,7 @@ from .database import db
 from .models import RateLimit
 
 PHOTOS_PER_WRITE = 3
-# Failed ones of one address; and for one name, from wherever.
+# Failed ones of one address or known browser; and of all strangers for one name.
 LOGINS = "10 per 15 minutes"
 LOGINS_FOR_A_NAME = "60 per hour"
 # What one household or provider's customer has of IPv6.
@@ -109,17 +109,24 @@ def _has_failed(response: Response) -> bool:
 
 
 def _claimed_name() -> str:
-    """Return the name that somebody wants to log in with; browsers that it is known to have are counted apart from strangers."""
-    name = request.form.get("name", "").strip()[:100]
-    return f"{'known' if moderators.knows_browser(name) else 'any'} {name}"
+    """Return the name that somebody wants to log in with."""
+    return request.form.get("name", "").strip()[:100]
 
 
-logins = limiter.limit(LOGINS, methods=["POST"], deduct_when=_has_failed)
+def _known_browser() -> str | None:
+    """Return what stands for a browser that this moderator has logged in from: it is counted apart from all strangers."""
+    return moderators.known_browser(_claimed_name())
+
+
+logins = limiter.limit(
+    LOGINS, key_func=lambda: _known_browser() or visitor(), methods=["POST"], deduct_when=_has_failed
+)
 logins_for_a_name = limiter.limit(
     LOGINS_FOR_A_NAME,
     key_func=_claimed_name,
     methods=["POST"],
     deduct_when=_has_failed,
+    exempt_when=lambda: _known_browser() is not None,
 )
 
 

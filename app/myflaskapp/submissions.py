@@ -1,4 +1,4 @@
-"""What people send: listings, until they are looked over, and messages. The same is kept once, however often it is sent."""
+"""What people send: listings and messages. The same is kept once as long as it waits, however often it is sent."""
 
 import hashlib
 import json
@@ -82,12 +82,12 @@ def find_by_receipt(receipt: str) -> Listing | None:
     return db.session.scalar(select(Listing).where(Listing.receipt == receipt))
 
 
-def keep_message(content: dict[str, Any]) -> bool:
-    """Keep a message until it is dealt with, and return whether it is new. `content` is a loaded MessageSchema."""
+def keep_message(content: dict[str, Any]) -> None:
+    """Keep a message until it is dealt with, unless the same is there already. `content` is a loaded MessageSchema."""
     fingerprint = _fingerprint(content)
     known = select(Message.id).where(Message.fingerprint == fingerprint)
     if db.session.scalar(known):
-        return False
+        return
     db.session.add(Message(**content, fingerprint=fingerprint))
     try:
         db.session.commit()
@@ -96,8 +96,6 @@ def keep_message(content: dict[str, Any]) -> bool:
         # The same was sent twice at once: the other one was first.
         if not db.session.scalar(known):
             raise
-        return False
-    return True
 
 
 def _find_waiting(fingerprint: str) -> Listing | None:

@@ -1,6 +1,7 @@
 """The app and its MySQL: a server that goes away and comes back under load, connections that end, and the queries at 100,000 listings."""
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -63,7 +64,6 @@ def test_a_database_that_is_away_for_a_while_loses_nothing_and_costs_no_request_
         time.sleep(15)
     result = load.result
     quote("database away", result)
-    # 200: a message that was sent again, because its connection ended.
     assert set(result.by_status) <= {"200", "201", "503"}, result.by_status
     failed = [visit for visit in result.visits if visit.outcome == "503"]
     assert {visit.kind for visit in failed}.isdisjoint({"page"})
@@ -96,7 +96,7 @@ def test_a_database_that_is_away_for_a_while_loses_nothing_and_costs_no_request_
         answer = site.ask(
             "POST", "/api/v1/messages", json.dumps(message).encode(), {"Content-Type": "application/json"}
         )
-        assert answer.status in (200, 201)
+        assert answer.status == 201
     kept = kept_messages()
     assert {kept[message["body"]] for message, _ in sent} == {1}
 
@@ -130,6 +130,21 @@ SUBMISSION = {
     "place": "Nain",
     "contact_email": "visitor@example.com",
 }
+
+
+def is_fine(name: str, answer: TestResponse) -> bool:
+    """Whether a request is answered as it is while the database is there."""
+    return answer.status_code in ((403,) if name == "a guess" else (200, 201))
+
+
+def guess(client: FlaskClient, number: int) -> TestResponse:
+    """Try to log in, from an address of its own; that it was wrong is counted when the answer is already made."""
+    found = re.search('name="csrf_token" value="([^"]+)"', client.get("/moderation/login").text)
+    assert found
+    form = {"csrf_token": found[1], "name": "keeper", "password": "a guess"}
+    return client.post("/moderation/login", data=form, environ_overrides={"REMOTE_ADDR": f"192.0.2.{number}"})
+
+
 # Those of another number send something else.
 REQUESTS: dict[str, Callable[[FlaskClient, int], TestResponse]] = {
     "a list": lambda client, _: client.get("/api/v1/listings"),
@@ -138,6 +153,7 @@ REQUESTS: dict[str, Callable[[FlaskClient, int], TestResponse]] = {
     "a submission": lambda client, number: client.post(
         "/api/v1/submissions", json=SUBMISSION | {"title": f"Dory {number}"}
     ),
+    "a guess": guess,
 }
 
 
@@ -180,11 +196,11 @@ def test_a_connection_that_ends_at_any_moment_is_told_or_not_noticed_and_none_is
         answer = REQUESTS[name](client, after)
         event.remove(engine, "after_cursor_execute", killer.count)
         outcomes.append(answer.status_code)
-        assert answer.status_code in (200, 201, 503), (after, outcomes)
+        assert is_fine(name, answer) or answer.status_code == 503, (after, outcomes)
         assert "retry-after" in answer.headers or answer.status_code != 503
         # One that is not given back is missing for good.
         assert engine.pool.checkedout() == 0, (after, outcomes)
-        assert REQUESTS[name](client, after).status_code in (200, 201)
+        assert is_fine(name, REQUESTS[name](client, after))
         if killer.seen < after:
             break
     server.dispose()
@@ -202,13 +218,15 @@ def test_what_was_kept_unheard_is_not_kept_twice(large: Flask, name: str, table:
 
     with large.app_context():
         engine = db.engine
-    # The first commit is the rate limit's.
+    # Makes the row of the rate limit, whose count is the first commit from now on.
+    REQUESTS[name](client, 20)
     before, killer = count(), Killer(server, after=2)
     event.listen(engine, "commit", killer.commit)
-    assert REQUESTS[name](client, 0).status_code == 503
+    answer = REQUESTS[name](client, 0)
     event.remove(engine, "commit", killer.commit)
+    assert answer.status_code == 503
     assert count() == before + 1
-    assert REQUESTS[name](client, 0).status_code == 200
+    assert is_fine(name, REQUESTS[name](client, 0))
     assert count() == before + 1
     server.dispose()
 
