@@ -11,6 +11,8 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
+from .database import UNAVAILABLE
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 log = logging.getLogger(__name__)
 
@@ -38,7 +40,9 @@ class LoggedFlask(Flask):
     """Tells of a bug without the path, and with the request that met it."""
 
     def log_exception(self, exc_info: Any) -> None:
-        """Log what a view has not caught."""
+        """Log what nobody has caught; that the database is away is no bug, and told where it is answered."""
+        if isinstance(exc_info[1], UNAVAILABLE):
+            return
         fields = {"request_id": g.get("request_id"), "method": request.method, "route": _route()}
         log.error("bug", exc_info=exc_info, extra={"fields": fields})
 

@@ -186,7 +186,9 @@ class Killer:
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_a_connection_that_ends_at_any_moment_is_told_or_not_noticed_and_none_is_lost(large: Flask, name: str) -> None:
+def test_a_connection_that_ends_at_any_moment_is_told_or_not_noticed_and_none_is_lost(
+    large: Flask, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     client, server, outcomes = large.test_client(), create_engine(login.database_url("")), []
     with large.app_context():
         engine = db.engine
@@ -205,6 +207,7 @@ def test_a_connection_that_ends_at_any_moment_is_told_or_not_noticed_and_none_is
             break
     server.dispose()
     print(f"{name}: {outcomes}")
+    assert "bug" not in caplog.messages
     assert len(outcomes) > 1, "nothing was asked of the database"
 
 
