@@ -169,6 +169,11 @@ def test_guesses_lock_no_browser_out_that_the_moderator_has_logged_in_from(app: 
     assert try_to("another password", "198.51.100.2", own) == 429
 
 
+def test_without_a_database_a_known_browser_still_sees_the_form_to_log_in(stranded: FlaskClient) -> None:
+    stranded.set_cookie("__Host-browser", f"{'0' * 32}.{'0' * 64}")
+    assert stranded.get(LOGIN).status_code == 200
+
+
 def test_only_a_form_that_is_sent_logs_in(client: FlaskClient) -> None:
     for password in (PASSWORD, "a guess"):
         answer = client.head(LOGIN, data={"name": NAME, "password": password})

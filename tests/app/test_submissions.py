@@ -112,12 +112,8 @@ def test_the_same_sent_at_once_is_one_message(app: Flask, count: Callable[[str],
 
 def test_first_messages_of_many_at_once_are_all_taken(app: Flask, count: Callable[[str], int]) -> None:
     def send(number: int) -> int:
-        visitor = {"REMOTE_ADDR": f"192.0.2.{number}"}
-        return (
-            app.test_client()
-            .post(MESSAGES, json=MESSAGE | {"body": str(number)}, environ_overrides=visitor)
-            .status_code
-        )
+        message, visitor = MESSAGE | {"body": str(number)}, {"REMOTE_ADDR": f"192.0.2.{number}"}
+        return app.test_client().post(MESSAGES, json=message, environ_overrides=visitor).status_code
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(send, range(40))) == {201}
