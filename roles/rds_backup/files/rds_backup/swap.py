@@ -1,0 +1,133 @@
+"""Put restored tables in the place of the live ones, and know after any interruption how far that went.
+
+Three schemas: the live one, `NAME_incoming` with the restored tables, and `NAME_before_STAMP` that the live tables move to. The tables
+change places by one atomic RENAME TABLE, and so does the name of the table with the restore's own notes: its name tells
+whether that has happened.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pymysql
+
+from . import structure
+from .load import RestoreError, create_code
+from .server import create_schema_like, drop_schema, execute, name, rows, schema_exists
+
+# The table with the notes before and after the tables changed places.
+LOADED, SWAPPED = "outport_restore_loaded", "outport_restore_swapped"
+_ATTEMPTS, _LOCK_SECONDS = 6, 10
+_LOCK_TIMEOUT = 1205
+
+# Gives the lines of a dump by its name.
+Lines = Callable[[str], Iterable[bytes]]
+
+
+def incoming(live: str) -> str:
+    """Return the schema that a dump is loaded into to become the live one."""
+    return f"{live}_incoming"
+
+
+def note(connection: Any, live: str, notes: dict[str, Any]) -> None:
+    """Keep the notes of a restore with the loaded tables."""
+    table = name(incoming(live), LOADED)
+    execute(
+        connection,
+        f"CREATE TABLE IF NOT EXISTS {table} (id INT PRIMARY KEY, notes TEXT NOT NULL) CHARACTER SET utf8mb4",
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(f"REPLACE INTO {table} VALUES (1, %s)", (json.dumps(notes),))
+
+
+def notes(connection: Any, live: str) -> tuple[bool, dict[str, Any]]:
+    """Return whether the tables have changed places, and the notes of the restore; empty notes when there are none."""
+    for table, swapped in ((SWAPPED, True), (LOADED, False)):
+        try:
+            found = rows(connection, f"SELECT notes FROM {name(incoming(live), table)}")
+        except pymysql.err.MySQLError as error:
+            if error.args[0] not in (1049, 1146):
+                raise
+            continue
+        return swapped, json.loads(found[0][0] or "{}") if found else {}
+    return False, {}
+
+
+def swap(connection: Any, live: str, lines: Lines) -> None:
+    """Put the loaded tables and the dump's code in the place of the live ones; what was live moves to the schema of the notes."""
+    _, found = notes(connection, live)
+    note(connection, live, {**found, "code": "removed"})
+    _exchange(connection, live, into=found["before"], out_of=incoming(live), flip=(LOADED, SWAPPED))
+    finish_code(connection, live, lines(found["dump"]))
+
+
+def undo(connection: Any, live: str, lines: Lines) -> None:
+    """Make everything as it was before the restore: tables, code, and no schema left of it."""
+    swapped, found = notes(connection, live)
+    if swapped:
+        _exchange(connection, live, into=incoming(live), out_of=found["before"], flip=(SWAPPED, LOADED))
+    if found.get("code") == "removed":
+        finish_code(connection, live, lines(found["present"]))
+    drop_schema(connection, incoming(live))
+    if found and not structure.read_tables(connection, found["before"]):
+        drop_schema(connection, found["before"])
+
+
+def finish_code(connection: Any, live: str, lines: Iterable[bytes]) -> None:
+    """Replace the views, routines, triggers and events of the live schema by those of a dump. Safe to repeat."""
+    structure.drop_code(connection, live, ("TRIGGER", "EVENT", "VIEW", "PROCEDURE", "FUNCTION"))
+    create_code(connection, live, lines)
+
+
+def _exchange(connection: Any, live: str, into: str, out_of: str, flip: tuple[str, str]) -> None:
+    """Move the live tables away and others in, all at once or not at all."""
+    create_schema_like(connection, into, live)
+    # A table with triggers can't leave its schema; events would work on tables that are not theirs.
+    structure.drop_code(connection, live, ("TRIGGER", "EVENT"))
+    own = (LOADED, SWAPPED)
+    moves = [
+        *((name(live, table), name(into, table)) for table in _tables(connection, live)),
+        *((name(out_of, table), name(live, table)) for table in _tables(connection, out_of) if table not in own),
+        (name(incoming(live), flip[0]), name(incoming(live), flip[1])),
+    ]
+    renaming = f"RENAME TABLE {', '.join(f'{source} TO {target}' for source, target in moves)}"
+    # The renaming waits for every open transaction, and everybody else for the renaming: better several short attempts.
+    execute(connection, f"SET SESSION lock_wait_timeout = {_LOCK_SECONDS}")
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            execute(connection, renaming)
+            return
+        except pymysql.err.OperationalError as error:
+            if error.args[0] != _LOCK_TIMEOUT:
+                raise
+            if attempt == _ATTEMPTS:
+                raise RestoreError(
+                    f"The tables of {live} did not change places: a transaction has been open for more than"
+                    f" {_ATTEMPTS * _LOCK_SECONDS} seconds. End it (SHOW PROCESSLIST shows it) and run this again."
+                ) from None
+            time.sleep(1)
+
+
+def _tables(connection: Any, schema: str) -> list[str]:
+    query = "SELECT table_name FROM information_schema.tables WHERE table_schema = %s AND table_type = 'BASE TABLE'"
+    return [str(row[0]) for row in rows(connection, query, (schema,))]
+
+
+def wait_for_writers(connection: Any, schema: str, seconds: float) -> None:
+    """Wait until no transaction that has written is open, at most so long: requests that were accepted earlier end."""
+    writing = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_rows_modified > 0"
+    deadline = time.monotonic() + seconds
+    while rows(connection, writing)[0][0] != "0" and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+
+def finish(connection: Any, live: str) -> str:
+    """End a restore whose tables are live: remove its notes; return the schema with the tables that were live before."""
+    swapped, found = notes(connection, live)
+    if not swapped or not schema_exists(connection, found["before"]):
+        raise RestoreError("No restore is waiting to be finished.")
+    drop_schema(connection, incoming(live))
+    return str(found["before"])
