@@ -51,6 +51,7 @@ class RdsInstance:
     port: int
     user: str
     schema: str
+    trust_function_creators: str
     password: Callable[[], str]
 
 
@@ -177,11 +178,18 @@ def databases() -> list[RdsInstance]:
                 port=int(found.port),
                 user=found.master_username,
                 schema=found.db_name or "",
+                trust_function_creators=_parameter(backend, found, "log_bin_trust_function_creators"),
                 password=lambda found=found: found._master_user_password,
             )
             for _, backend in _regions("rds")
             for found in list(backend.databases.values())
         ]
+
+
+def _parameter(backend: Any, database: Any, name: str) -> str:
+    """What a database's parameter group says of a switch; "0" when nothing is said."""
+    group = backend.db_parameter_groups.get(database.db_parameter_group_name)
+    return str((group.parameters.get(name) or {}).get("ParameterValue") or "0") if group else "0"
 
 
 def set_database_status(identifier: str, status: str) -> None:

@@ -11,9 +11,18 @@ from lab.images import mysql_image
 from lab.layout import DATABASE_BASE, DATABASES, LOGS
 
 
+# What RDS gives the master user: neither SUPER nor FILE. SET_ANY_DEFINER is the successor of its SET_USER_ID.
+_MASTER_RIGHTS = (
+    *("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "RELOAD", "PROCESS", "REFERENCES", "INDEX", "ALTER"),
+    *("SHOW DATABASES", "CREATE TEMPORARY TABLES", "LOCK TABLES", "EXECUTE", "REPLICATION SLAVE", "REPLICATION CLIENT"),
+    *("CREATE VIEW", "SHOW VIEW", "CREATE ROUTINE", "ALTER ROUTINE", "CREATE USER", "EVENT", "TRIGGER", "CREATE ROLE"),
+    *("DROP ROLE", "APPLICATION_PASSWORD_ADMIN", "ROLE_ADMIN", "SET_ANY_DEFINER", "XA_RECOVER_ADMIN"),
+)
+
+
 @dataclass(frozen=True)
 class DatabaseSpec:
-    """What RDS was asked for: `endpoint` is the DNS name that it answers at, `schema` the first database or empty."""
+    """What RDS was asked for: `endpoint` is the DNS name that it answers at, `schema` the first database or empty, the last a parameter."""
 
     id: str
     endpoint: str
@@ -21,6 +30,7 @@ class DatabaseSpec:
     user: str
     password: str
     schema: str
+    trust_function_creators: str = "0"
 
     def __repr__(self) -> str:
         return f"DatabaseSpec({self.id})"
@@ -38,7 +48,10 @@ class Database:
 
     def _mysqld(self, *options: str) -> list[str | Path]:
         # A small server: the machine is shared with every other part of the lab.
-        small = ["--innodb-buffer-pool-size=64M", "--performance-schema=OFF", "--mysqlx=OFF", "--skip-log-bin"]
+        small = ["--innodb-buffer-pool-size=64M", "--performance-schema=OFF", "--mysqlx=OFF"]
+        # RDS writes binary logs as long as it makes backups.
+        small += ["--log-bin=/data/binlog", "--binlog-expire-logs-seconds=3600", "--max-binlog-size=64M"]
+        small += [f"--log-bin-trust-function-creators={self.spec.trust_function_creators}"]
         files = ["--datadir=/data/mysql", "--secure-file-priv=NULL", "--pid-file=/data/pid", "--socket=/data/socket"]
         box = [
             "systemd-nspawn",
@@ -92,7 +105,7 @@ class Database:
         lines = [
             f"CREATE USER IF NOT EXISTS '{user}'@'%' IDENTIFIED BY '{password}';",
             f"ALTER USER '{user}'@'%' IDENTIFIED BY '{password}';",
-            f"GRANT ALL ON *.* TO '{user}'@'%' WITH GRANT OPTION;",
+            f"GRANT {', '.join(_MASTER_RIGHTS)} ON *.* TO '{user}'@'%' WITH GRANT OPTION;",
         ]
         if self.spec.schema:
             lines.append(f"CREATE DATABASE IF NOT EXISTS `{self.spec.schema}` CHARACTER SET utf8mb4;")

@@ -120,6 +120,7 @@ def know_mysql_parameters() -> None:
     """A new parameter group of moto is empty; on AWS it lists the engine's parameters with their types."""
     types = {
         "require_secure_transport": "boolean",
+        "log_bin_trust_function_creators": "boolean",
         "character_set_server": "string",
         "collation_server": "string",
         "time_zone": "string",

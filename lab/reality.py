@@ -64,7 +64,8 @@ class Reality:
         for identifier, found in wanted.items():
             if identifier not in self._databases:
                 self._numbers += 1
-                spec = DatabaseSpec(identifier, found.endpoint, found.port, found.user, found.password(), found.schema)
+                access = (found.endpoint, found.port, found.user, found.password())
+                spec = DatabaseSpec(identifier, *access, found.schema, found.trust_function_creators)
                 self._databases[identifier] = Database(spec, self._numbers)
             database = self._databases[identifier]
             if found.status == "stopped":

@@ -123,8 +123,7 @@ class Backups:
             found = {
                 str(schema): (int(str(tables)), int(str(size))) for schema, tables, size in rows(connection, sizes)
             }
-            swapped, notes = swap.notes(connection, self.schema)
-            revision = structure.revision(connection, self.schema, structure.read_tables(connection, self.schema))
+            revision = self._revision(connection)
         shown = ("dump", "made", "reason", "release", "revision", "bytes", "compressed_bytes", "seconds", "warnings")
         return {
             "schema": self.schema,
@@ -142,8 +141,6 @@ class Backups:
                 if pattern.fullmatch(schema)
             ],
             "interrupted": swap.incoming(self.schema) in found,
-            "swapped": swapped,
-            "notes": notes,
         }
 
     def compare(self, dump_name: str) -> dict[str, Any]:
@@ -177,8 +174,13 @@ class Backups:
             if swap.notes(connection, self.schema)[0]:
                 raise RestoreError("An earlier restore is not finished. Run playbooks/restore.yml, which finishes it.")
             report = self._load(connection, swap.incoming(self.schema), manifest, (dump.TABLES,))
-            swap.note(connection, self.schema, {"dump": dump_name, "present": present, "before": before})
-        return report
+            migrate = self._revision(connection) != manifest["revision"]
+            notes = {"dump": dump_name, "present": present, "before": before, "migrate": migrate}
+            swap.note(connection, self.schema, notes)
+        return {**report, "migrate": migrate}
+
+    def _revision(self, connection: Any) -> str:
+        return structure.revision(connection, self.schema, structure.read_tables(connection, self.schema))
 
     def _load(self, connection: Any, schema: str, manifest: dict[str, Any], parts: tuple[bytes, ...]) -> dict[str, Any]:
         kinds = ("VIEW", "PROCEDURE", "FUNCTION", "TRIGGER") if dump.CODE in parts else ()
@@ -206,8 +208,7 @@ class Backups:
                 raise RestoreError(
                     f"{describe(error)}\nThe restore was undone: the live data are those of before."
                 ) from None
-            revision = structure.revision(connection, self.schema, structure.read_tables(connection, self.schema))
-            return {"seconds": round(time.monotonic() - began, 1), "revision": revision}
+            return {"seconds": round(time.monotonic() - began, 1)}
 
     def recover(self) -> dict[str, Any]:
         """Complete an interrupted restore whose tables are live already, or undo it."""
@@ -217,7 +218,7 @@ class Backups:
                 swap.finish_code(connection, self.schema, self.lines(notes["dump"]))
             else:
                 swap.undo(connection, self.schema, self.lines)
-            return {"outcome": "completed" if swapped else "undone", "notes": notes}
+            return {"outcome": "completed" if swapped else "undone", **notes}
 
     def undo(self) -> dict[str, Any]:
         """Make everything as it was before the restore that is not finished."""

@@ -1,0 +1,69 @@
+#!/usr/bin/python
+"""Ansible module: stop the processes of an app that are not its web service, and start them again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.release_units import UNITS, Release, ReleaseError, systemctl
+
+DOCUMENTATION = r"""
+module: release_processes
+short_description: Stop or start the workers, schedulers and timers of an app
+description:
+  - Works on those of the live release on this host. They stay enabled; the web service is left alone.
+options:
+  name: {description: Name of the app., type: str, required: true}
+  live: {description: Link to the live release., type: path, required: true}
+  state: {description: Whether they run., type: str, choices: [started, stopped], required: true}
+author: [Outport]
+"""
+
+EXAMPLES = r"""
+- name: Stop the workers and timers
+  release_processes:
+    name: shop
+    live: /srv/shop/live
+    state: stopped
+"""
+
+RETURN = r"""
+units: {description: The units., type: list, returned: success}
+"""
+
+RUNNING = ("active", "activating", "reloading")
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "live": {"type": "path", "required": True},
+            "state": {"type": "str", "choices": ["started", "stopped"], "required": True},
+        },
+        supports_check_mode=True,
+    )
+    name, live = module.params["name"], Path(module.params["live"])
+    if not (live / "processes.json").exists():
+        module.exit_json(changed=False, units=[])
+    release = Release(name, live.resolve().name)
+    commands = json.loads((live / "processes.json").read_text())["processes"]
+    timers = [f"{name}-{command}.timer" for command in commands if (UNITS / f"{name}-{command}.timer").exists()]
+    units = [*timers, *release.processes(command for command in commands if command != "web")]
+    # What a timer has started goes on without it.
+    tasks = [timer.replace(".timer", ".service") for timer in timers] if module.params["state"] == "stopped" else []
+    start = module.params["state"] == "started"
+    other = [unit for unit in [*units, *tasks] if (release.state(unit).active in RUNNING) != start]
+    try:
+        if other and not module.check_mode:
+            systemctl("start" if start else "stop", *other)
+    except ReleaseError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=bool(other), units=units)
+
+
+if __name__ == "__main__":
+    main()
