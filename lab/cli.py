@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from lab import operations
+from lab import answer, operations
 from lab.console import LabError
 from lab.layout import LOGS, SUITES
 
@@ -19,12 +19,16 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser(
         "up", help="bring the lab and the site up", description="Bring the lab and the site up. Safe to run again."
     )
-    up.add_argument("--hosts", type=int, metavar="N", help="number of web hosts, 1 to 9 (default 1)")
+    up.add_argument(
+        "--hosts", type=int, metavar="N", help=f"number of web hosts, 1 to {operations.most_hosts()} (default 1)"
+    )
     up.add_argument("--suite", choices=SUITES, help="Debian release of the hosts (default bookworm)")
     up.add_argument("--until", choices=["services", "provision", "site"], default="site", help="stop after this stage")
 
     commands.add_parser(
-        "status", help="list hosts, databases and names", description="List hosts, databases and names."
+        "status",
+        help="list hosts, databases and names, and fetch the site",
+        description="List hosts, databases and names, and fetch the site.",
     )
     commands.add_parser(
         "env", help="print the exports for a shell", description='Print the exports for a shell: eval "$(bin/lab env)"'
@@ -61,8 +65,9 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     match options.command:
         case "up":
-            if options.hosts is not None and not 1 <= options.hosts <= 9:
-                raise LabError(f"--hosts takes 1 to 9; found {options.hosts}.")
+            most = operations.most_hosts()
+            if options.hosts is not None and not 1 <= options.hosts <= most:
+                raise LabError(f"--hosts takes 1 to {most}; found {options.hosts}.")
             wanted: dict[str, object] = {}
             if options.hosts:
                 wanted["web_count"] = options.hosts
@@ -97,6 +102,15 @@ def _print_status() -> None:
         print(f"database  {database.id}  {database.address}  {database.endpoint}")
     for name, addresses in found.names.items():
         print(f"name      {name}  {' '.join(addresses)}")
+    print(f"site      {_describe_site()}")
+
+
+def _describe_site() -> str:
+    try:
+        visitor = operations.visitor()
+    except (LabError, OSError) as error:
+        return f"no answer: {error}"
+    return f"https://{visitor.domain}/  {answer.describe(visitor)}"
 
 
 def _print_logs(name: str | None, lines: int) -> None:

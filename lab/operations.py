@@ -74,6 +74,11 @@ def settings() -> dict[str, object]:
     return found
 
 
+def most_hosts() -> int:
+    """How many web hosts the settings allow."""
+    return int(yaml.safe_load((REPOSITORY / "roles/settings/files/spec.yml").read_text())["web_count"]["maximum"])
+
+
 def environment() -> dict[str, str]:
     """The variables that point Ansible, boto3 and the AWS CLI at the lab."""
     # Ansible masks the key wherever it prints its value: it must be no word that names anything.

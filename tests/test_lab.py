@@ -6,6 +6,7 @@ import fnmatch
 import http.client
 import json
 import os
+import re
 import shlex
 import socket
 import ssl
@@ -24,6 +25,7 @@ from lab import status as lab_status
 from lab.console import LabError
 from lab.load import Load, Plan, Result, Visit
 from lab.status import DatabaseStatus, HostStatus, Status
+from lab.visitor import Answer
 
 METADATA = {
     "meta-data/instance-id": "i-1",
@@ -388,6 +390,40 @@ def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureF
     return run
 
 
+class Site:
+    """A visitor whose visit ends in a status or an error."""
+
+    domain = "listings.lab.test"
+
+    def __init__(self, end: int | Exception) -> None:
+        self.end = end
+
+    def get(self, path: str) -> Answer:
+        if isinstance(self.end, Exception):
+            raise self.end
+        return Answer(self.end, "Reason", {}, b"")
+
+
+@pytest.mark.parametrize(
+    ("end", "line"),
+    [
+        (200, r"site      https://listings\.lab\.test/  200 Reason in \d+ ms"),
+        (502, r"site      https://listings\.lab\.test/  502 Reason in \d+ ms"),
+        (ConnectionRefusedError("refused"), r"site .* no answer: refused"),
+        (ssl.SSLError("certificate has expired"), r"site .* no answer: .*certificate has expired.*"),
+        (http.client.RemoteDisconnected("closed"), r"site .* no answer: closed"),
+    ],
+)
+def test_the_status_reports_whether_the_site_answers(
+    lab: Any, monkeypatch: pytest.MonkeyPatch, end: int | Exception, line: str
+) -> None:
+    monkeypatch.setattr(operations, "status", Status)
+    monkeypatch.setattr(operations, "visitor", lambda: Site(end))
+    code, output, _ = lab("status")
+    assert code == 0
+    assert re.fullmatch(line, output.splitlines()[-1])
+
+
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
@@ -395,8 +431,8 @@ def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureF
         ("upp", 2, "invalid choice: 'upp'"),
         ("up --suite jessie", 2, "invalid choice: 'jessie'"),
         ("up --hosts many", 2, "invalid int value: 'many'"),
-        ("up --hosts 0", 1, "bin/lab: --hosts takes 1 to 9; found 0."),
-        ("up --hosts 10", 1, "bin/lab: --hosts takes 1 to 9; found 10."),
+        ("up --hosts 0", 1, "bin/lab: --hosts takes 1 to 5; found 0."),
+        ("up --hosts 6", 1, "bin/lab: --hosts takes 1 to 5; found 6."),
         ("play", 1, "bin/lab: Which playbook? For example: bin/lab play site.yml --check --diff"),
         ("play site.yml", 1, "bin/lab: The lab is not up. Run: bin/lab up"),
         ("status", 1, "bin/lab: The lab is not up. Run: bin/lab up"),

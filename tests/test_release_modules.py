@@ -24,6 +24,7 @@ def load(path: str) -> Any:
 
 traffic = load("gunicorn/module_utils/release_traffic.py")
 lock = load("release/library/release_lock.py")
+listing = load("release/library/release_list.py")
 
 
 def line(at: float, status: int = 200, seconds: float = 0.01, app: bool = True) -> str:
@@ -121,3 +122,56 @@ def test_the_session_is_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "processes", lambda: tree | {40: (1, "ansible-playbook other.yml")})
     (found,) = session.LookupModule().run([])
     assert (found["process"], found["sessions"]) == (10, [10, 20, 40])
+
+
+def switch(action: str, old: str, new: str, outcome: str = "done") -> dict[str, Any]:
+    """Return an entry of the history."""
+    return {"action": action, "from": old, "to": new, "outcome": outcome}
+
+
+DEPLOYED = switch("deploy", "aa-1", "bb-1")
+ROLLED_BACK = switch("rollback", "bb-1", "aa-1")
+
+
+@pytest.mark.parametrize(
+    ("switches", "found"),
+    [
+        ([DEPLOYED], set()),
+        ([DEPLOYED, ROLLED_BACK], {"bb-1", "bb"}),
+        # Two rollbacks in turn: neither commit comes back.
+        ([DEPLOYED, ROLLED_BACK, switch("rollback", "aa-1", "00-1")], {"bb-1", "bb", "aa-1", "aa"}),
+        # Another setting for the live commit, or a fix, does not clear the one that was rolled back.
+        ([DEPLOYED, ROLLED_BACK, switch("deploy", "aa-1", "aa-2")], {"bb-1", "bb"}),
+        ([DEPLOYED, ROLLED_BACK, switch("deploy", "aa-1", "cc-1")], {"bb-1", "bb"}),
+        # It was deployed again, with other settings.
+        ([DEPLOYED, ROLLED_BACK, switch("deploy", "aa-1", "bb-2")], set()),
+        ([DEPLOYED, ROLLED_BACK, switch("rollback", "aa-1", "bb-1")], {"aa-1", "aa"}),
+        # Only the settings were rolled back.
+        ([switch("deploy", "aa-1", "aa-2"), switch("rollback", "aa-2", "aa-1")], {"aa-2"}),
+        # The switch decides, not the attempt.
+        ([switch("deploy", "aa-1", "bb-1", "refused")], set()),
+        ([DEPLOYED, switch("rollback", "bb-1", "aa-1", "refused")], set()),
+        ([DEPLOYED, ROLLED_BACK, switch("deploy", "aa-1", "bb-1", "refused")], {"bb-1", "bb"}),
+    ],
+)
+def test_a_rollback_counts_until_its_commit_is_deployed_again(switches: list[dict[str, Any]], found: set[str]) -> None:
+    assert set(listing.rolled_back(switches)) == found
+
+
+def test_the_list_shows_which_release_was_rolled_back_or_refused(tmp_path: Path) -> None:
+    for name in ("aa-1", "bb-1", "cc-1", "dd-1", "ee-1", "ff-1"):
+        (tmp_path / "releases" / name).mkdir(parents=True)
+        if name != "ff-1":
+            (tmp_path / "releases" / name / ".built").touch()
+    (tmp_path / "live").symlink_to("releases/aa-1")
+    (tmp_path / "previous").symlink_to("releases/ee-1")
+    switches = [DEPLOYED, ROLLED_BACK, switch("deploy", "aa-1", "cc-1", "refused")]
+    (tmp_path / "history.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in switches))
+    assert {one["release"]: one["state"] for one in listing.releases(tmp_path)} == {
+        "aa-1": "live",
+        "bb-1": "rolled back",
+        "cc-1": "refused",
+        "dd-1": "kept",
+        "ee-1": "previous",
+        "ff-1": "incomplete",
+    }

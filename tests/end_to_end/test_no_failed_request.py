@@ -1,12 +1,13 @@
 """No request fails while the first host is changed under load: at least 10,000 requests for each change."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 import pytest
-from conftest import Change, Played, quote, shown, visitor_of
+from conftest import Change, Played, messages, quote, shown, visitor_of
 
 from lab import operations
 from lab.commands import run
@@ -60,13 +61,35 @@ def test_no_request_fails_during_a_deploy(load: Loads, deploy: Play, change: Cha
     assert shown("web-1") == change.mark
 
 
-def test_no_request_fails_during_a_rollback(load: Loads, deploy: Play, rollback: Play, change: Change) -> None:
+def test_no_request_fails_during_a_rollback(
+    load: Loads, deploy: Play, rollback: Play, play: Play, change: Change
+) -> None:
     before = shown("web-1")
     assert deploy(change.ref).returncode == 0
     with load("rollback"):
         played = rollback()
         assert played.returncode == 0, played.stdout[-2000:]
     assert shown("web-1") == before
+    assert_a_rollback_is_kept(play, change)
+    assert shown("web-1") == before
+
+
+def assert_a_rollback_is_kept(play: Play, change: Change) -> None:
+    """Settings that still name the commit that was rolled back stop each run before it changes anything, and it shows the ways on."""
+    kept = live()
+    for playbook in ("playbooks/deploy.yml", "site.yml"):
+        # Another setting gives the commit another release.
+        played = play(playbook, "-e", f"app_ref={change.ref}", "-e", '{"app_environment": {"OTHER": "1"}}')
+        assert played.returncode != 0
+        said = messages(played)[0]
+        assert f"('{change.ref}') was rolled back at" in said
+        assert "changed=0" in played.stdout
+        assert live() == kept
+    commit = re.findall(r"-e ref=([0-9a-f]{40})", said)
+    assert "-e redeploy=true" in said
+    assert on_host("cat /srv/listings/live/release.json").count(commit[0]) == 1
+    listed = play("playbooks/releases.yml").stdout
+    assert re.search(r"[0-9a-f-]{19} +rolled back ", listed)
 
 
 def test_no_request_fails_during_a_deploy_that_is_refused(load: Loads, deploy: Play, change: Change) -> None:

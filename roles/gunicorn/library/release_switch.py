@@ -84,6 +84,8 @@ class Switch:
         self.folder = self.releases / self.release.id
         self.health = Health(options["health_path"], options["health_host"], options["health_body"])
         self.serving = self.live.resolve().name if self.live.is_symlink() else ""
+        # What the history calls the release before this one; a run that was cut off has switched already.
+        self.replaced = self.serving
         self.phases: dict[str, float] = {}
         self.log = AccessLog(options["access_log"] or "")
         self.traffic = Traffic()
@@ -130,7 +132,7 @@ class Switch:
 
     def run(self) -> None:
         """Start, ask, switch, watch, start the processes, stop what served before."""
-        old = self.serving if self.serving != self.release.id else self._running_beside()
+        old = self.replaced = self.serving if self.serving != self.release.id else self._running_beside()
         usual = self.log.before(self.began - _BASELINE)
         try:
             with self.phase("start"):
@@ -307,7 +309,7 @@ class Switch:
         entry = {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "action": self.options["action"],
-            "from": self.serving,
+            "from": self.replaced,
             "to": self.release.id,
             "by": self.options["by"],
             "outcome": outcome,

@@ -29,10 +29,18 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-releases: {description: "Dicts of release, commit, subject, ref, built, by, schema, proved and state.", type: list, returned: success}
+releases:
+  description: >-
+    Dicts of release, commit, subject, ref, built, by, schema, proved and state: live, previous, kept, rolled back, refused or incomplete.
+  type: list
+  returned: success
 live: {description: The release that serves; empty for none., type: str, returned: success}
 chosen: {description: The release that choose found., type: str, returned: success}
 history: {description: The last switches, newest first., type: list, returned: success}
+rolled_back:
+  description: Releases and commits (12 digits) that were rolled back and not deployed since, each with its rollback's entry in the history.
+  type: dict
+  returned: success
 """
 
 _HISTORY = 10
@@ -44,43 +52,80 @@ def target(root: Path, link: str) -> str:
     return path.resolve().name if path.is_symlink() and path.exists() else ""
 
 
-def describe(root: Path, folder: Path) -> dict[str, Any]:
+def commit_of(release: str) -> str:
+    """The beginning of the commit that a release's id begins with."""
+    return release.partition("-")[0]
+
+
+def entries(root: Path) -> list[dict[str, Any]]:
+    """All switches, the oldest first."""
+    file = root / "history.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def rolled_back(switches: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What was rolled back and not deployed since: releases, and commits, which a changed setting gives another release id."""
+    found: dict[str, dict[str, Any]] = {}
+    for entry in switches:
+        if entry["outcome"] != "done":
+            continue
+        old, new = entry["from"], entry["to"]
+        if entry["action"] == "rollback" and old:
+            found[old] = entry
+            # Between two releases of one commit, only the settings were rolled back.
+            if commit_of(old) != commit_of(new):
+                found[commit_of(old)] = entry
+        again = commit_of(new) in found
+        found = {
+            name: known
+            for name, known in found.items()
+            if name != new and not (again and commit_of(name) == commit_of(new))
+        }
+    return found
+
+
+def state(root: Path, folder: Path, switches: list[dict[str, Any]]) -> str:
+    """How things are with a release; what an operator must know first comes first."""
+    name, undone = folder.name, rolled_back(switches)
+    outcomes = [entry["outcome"] for entry in switches if entry["to"] == name]
+    if target(root, "live") == name:
+        return "live"
+    if name in undone or commit_of(name) in undone:
+        return "rolled back"
+    if outcomes[-1:] == ["refused"]:
+        return "refused"
+    if target(root, "previous") == name:
+        return "previous"
+    return "kept" if (folder / ".built").exists() else "incomplete"
+
+
+def describe(root: Path, folder: Path, switches: list[dict[str, Any]]) -> dict[str, Any]:
     """What is known of a release."""
     file, schema = folder / "release.json", folder / "schema"
-    told = json.loads(file.read_text()) if file.exists() else {}
-    state = "kept" if (folder / ".built").exists() else "incomplete"
-    for link in ("previous", "live"):
-        if target(root, link) == folder.name:
-            state = link
+    known = json.loads(file.read_text()) if file.exists() else {}
     return {
-        **{name: told.get(name, "") for name in ("commit", "subject", "ref", "built", "by")},
+        **{name: known.get(name, "") for name in ("commit", "subject", "ref", "built", "by")},
         "release": folder.name,
         "schema": schema.read_text().strip() if schema.exists() else "",
-        "state": state,
+        "state": state(root, folder, switches),
         "proved": (folder / ".proved").exists(),
     }
 
 
 def releases(root: Path) -> list[dict[str, Any]]:
     """All releases, the newest first."""
-    folders = [path for path in (root / "releases").glob("*") if path.is_dir()]
-    return sorted((describe(root, path) for path in folders), key=lambda one: str(one["built"]), reverse=True)
-
-
-def history(root: Path) -> list[dict[str, Any]]:
-    """The last switches, the newest first."""
-    file = root / "history.jsonl"
-    lines = file.read_text().splitlines()[-_HISTORY:] if file.exists() else []
-    return [json.loads(line) for line in reversed(lines)]
+    folders, switches = [path for path in (root / "releases").glob("*") if path.is_dir()], entries(root)
+    return sorted((describe(root, path, switches) for path in folders), key=lambda one: str(one["built"]), reverse=True)
 
 
 def choose(module: AnsibleModule, root: Path, found: list[dict[str, Any]], wanted: str) -> str:
     """The one release that is meant; fails the module with the choices when there is none."""
-    states = ("previous", "kept", "live") if module.params["live_too"] else ("previous", "kept")
-    able = [one for one in found if one["state"] in states and one["proved"]]
+    unable = ("incomplete",) if module.params["live_too"] else ("incomplete", "live")
+    able = [one for one in found if one["state"] not in unable and one["proved"]]
+    previous = target(root, "previous")
     choices = "".join(
         f"\n  {one['release']}  {one['built']}  {one['subject'][:60]}"
-        + ("  (previous)" if one["state"] == "previous" else "")
+        + ("  (previous)" if one["release"] == previous else "")
         for one in able
     )
     hint = (
@@ -89,9 +134,9 @@ def choose(module: AnsibleModule, root: Path, found: list[dict[str, Any]], wante
         else "This host has no release to go back to."
     )
     if wanted == "previous":
-        if not (release := target(root, "previous")):
+        if not previous:
             module.fail_json(msg=f"There is no previous release. Nothing was changed. {hint}")
-        return release
+        return previous
     fitting = [one["release"] for one in able if one["release"].startswith(wanted)]
     if len(fitting) != 1:
         problem = (
@@ -119,7 +164,8 @@ def main() -> None:
         releases=found,
         live=target(root, "live"),
         chosen=choose(module, root, found, wanted) if wanted else "",
-        history=history(root),
+        history=entries(root)[: -_HISTORY - 1 : -1],
+        rolled_back=rolled_back(entries(root)),
     )
 
 

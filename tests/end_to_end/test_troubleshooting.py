@@ -1,0 +1,38 @@
+"""Each command that docs/troubleshooting.md shows runs in the lab."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from lab import operations
+from lab.layout import REPOSITORY
+
+PAGE = (REPOSITORY / "docs/troubleshooting.md").read_text()
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+
+
+def run(command: str) -> str:
+    """The output of a command, run as a person does after `bin/lab env`."""
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=REPOSITORY,
+        env=os.environ | operations.environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS)))
+def test_a_command_of_the_page_runs(command: str) -> None:
+    if " ID" in command or "/ID/" in command:
+        answer = operations.visitor().get("/healthz")
+        request = answer.headers["x-request-id"]
+        assert request in run(command.replace("ID", request))
+    else:
+        assert run(command).strip()
