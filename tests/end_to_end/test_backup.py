@@ -1,21 +1,351 @@
-"""A dump holds everything, and restores: with MySQL's own client, and by playbooks/restore.yml."""
+"""A dump holds everything and restores: with MySQL's own client, by playbooks/restore.yml, and after any interruption."""
 
-import gzip
+import json
+import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import pymysql
 import pytest
+from conftest import Played
 
 from lab import certificates, login, operations
+from lab.commands import run
 from lab.images import mysql_image
 from lab.layout import REPOSITORY
+from lab.visitor import Visitor
 
 sys.path.insert(0, str(REPOSITORY / "roles/rds_backup/files"))
+dump, load, server, structure, swap = (
+    __import__(f"rds_backup.{part}", fromlist=[part]) for part in ("dump", "load", "server", "structure", "swap")
+)
 
-from rds_backup import dump, load, structure  # noqa: E402  (a program's package, on no path of ours)
-from rds_backup.server import connect, drop_schema, execute, rows  # noqa: E402
+NASTY = (REPOSITORY / "tests/data/nasty.sql").read_bytes()
+LIVE = "outport_swap"
+ALL_CODE = ("VIEW", "PROCEDURE", "FUNCTION", "TRIGGER", "EVENT")
+MESSAGE = {"name": "Visitor", "email": "visitor@example.com"}
+Play = Callable[..., Played]
 
-NASTY, COPY = "nasty", "nasty_copy"
+
+@contextmanager
+def connected() -> Iterator[Any]:
+    """A connection as the backup program has it, from this machine, which does not know the database's name."""
+    found = login.database_credentials()
+    connection = pymysql.connect(
+        host=str(operations.status().databases[0].address),
+        user=found["username"],
+        password=found["password"],
+        ssl={"ca": str(certificates.CA), "check_hostname": False},
+        charset="utf8mb4",
+        use_unicode=False,
+        conv=pymysql.converters.encoders,
+        autocommit=True,
+    )
+    server.execute(connection, server.SESSION)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def database() -> Iterator[Any]:
+    """A connection; the schemas that a test makes are gone before and after it."""
+    with connected() as connection:
+        remove_schemas(connection)
+        yield connection
+        remove_schemas(connection)
+
+
+def remove_schemas(connection: Any) -> None:
+    """Remove what these tests make."""
+    for (schema,) in server.rows(connection, "SELECT schema_name FROM information_schema.schemata"):
+        if schema.startswith(("nasty", LIVE)):
+            server.drop_schema(connection, schema)
+    server.execute(connection, "DROP USER IF EXISTS 'gone'@'%'")
+
+
+def mysql(schema: str, sql: bytes) -> None:
+    """Have MySQL's own client run SQL in a schema."""
+    found = login.database_credentials()
+    image = mysql_image()
+    trust = image / "tmp/ca.pem"
+    shutil.copy(certificates.CA, trust)
+    address = str(operations.status().databases[0].address)
+    where = ["--host", address, "--user", found["username"], "--ssl-mode=VERIFY_CA", "--ssl-ca=/tmp/ca.pem"]
+    command = ["chroot", str(image), "mysql", *where, "--max-allowed-packet=1G", schema]
+    environment = {**os.environ, "MYSQL_PWD": found["password"]}
+    done = subprocess.run(command, input=sql, capture_output=True, env=environment, timeout=120, check=False)
+    trust.unlink()
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def create(connection: Any, schema: str) -> None:
+    """Create an empty schema."""
+    server.execute(connection, f"CREATE DATABASE {schema} CHARACTER SET utf8mb4")
+
+
+def checksums(connection: Any, schema: str) -> dict[str, str]:
+    """MySQL's own checksum of each table."""
+    tables = [
+        str(row[0])
+        for row in server.rows(connection, f"SHOW FULL TABLES FROM {schema} WHERE Table_type = 'BASE TABLE'")
+    ]
+    return {table: server.rows(connection, f"CHECKSUM TABLE {server.name(schema, table)}")[0][1] for table in tables}
+
+
+def test_a_dump_of_every_kind_of_thing_restores_with_mysqls_own_client(database: Any) -> None:
+    create(database, "nasty")
+    create(database, "nasty_copy")
+    server.execute(database, "CREATE USER 'gone'@'%'")
+    server.execute(database, "GRANT ALL ON nasty.* TO 'gone'@'%'")
+    mysql("nasty", NASTY)
+    server.execute(database, "DROP USER 'gone'@'%'")
+    made = dump.Dump(database, "nasty")
+    sql = b"".join(made.sql())
+    mysql("nasty_copy", sql)
+
+    before, after = checksums(database, "nasty"), checksums(database, "nasty_copy")
+    for table in before:
+        rows = made.manifest["tables"][table]["rows"]
+        print(f"{table:12} {rows:3} rows  CHECKSUM TABLE {before[table]:>11} {after.get(table, '-'):>11}")
+    print(f"{len(sql)} bytes, {made.manifest['seconds']} s; {', '.join(made.manifest['code'])}")
+    assert after == before
+    assert len(before) == 9
+    load.verify(database, "nasty_copy", made.manifest, ALL_CODE)
+    assert {title.split()[0] for title in made.manifest["code"]} == set(ALL_CODE)
+    assert "DEFINER=" not in sql.decode()
+    (warning,) = made.manifest["warnings"]
+    assert warning.startswith("the view broken is broken")
+    # What was restored works: the function in the view, and the triggers in their order.
+    server.execute(database, "USE nasty_copy")
+    assert server.rows(database, "SELECT more FROM `a view` ORDER BY id LIMIT 1") == [("2",)]
+    server.execute(database, "INSERT INTO `no key` VALUES (41, 'new')")
+    assert server.rows(database, "SELECT a FROM `no key` WHERE b = 'new'") == [("42",)]
+    assert server.rows(database, "SELECT what FROM log") == [("new; -- ü",)]
+
+
+def test_what_differs_from_the_manifest_is_named(database: Any) -> None:
+    create(database, "nasty")
+    server.execute(database, "CREATE TABLE nasty.a (id INT, f FLOAT)")
+    server.execute(database, "INSERT INTO nasty.a VALUES (1, 16777217), (2, 0.1)")
+    server.execute(database, "CREATE VIEW nasty.v AS SELECT id FROM nasty.a")
+    made = dump.Dump(database, "nasty")
+    lines = b"".join(made.sql()).splitlines(keepends=True)
+    load.load(database, "nasty_copy", "nasty", lines)
+    load.verify(database, "nasty_copy", made.manifest, ALL_CODE)
+    server.execute(database, "UPDATE nasty_copy.a SET f = 0.2 WHERE id = 2")
+    server.execute(database, "DROP VIEW nasty_copy.v")
+    with pytest.raises(load.RestoreError, match="VIEW v: is missing") as error:
+        load.verify(database, "nasty_copy", made.manifest, ALL_CODE)
+    assert "a: checksum " in str(error.value)
+    with pytest.raises(load.RestoreError, match="cut off"):
+        load.load(database, "nasty_copy", "nasty", lines[:-1])
+
+
+# Two tables of two schemas, bound to each other, with all kinds of code.
+DAMAGED, GOOD = (
+    f"""
+CREATE TABLE parent (id INT PRIMARY KEY, word TEXT, FULLTEXT (word));
+CREATE TABLE child (id INT PRIMARY KEY, parent INT, FOREIGN KEY (parent) REFERENCES parent (id));
+CREATE TABLE only_{word} (id INT);
+INSERT INTO parent VALUES (1, '{word}');
+INSERT INTO child VALUES (1, 1);
+CREATE VIEW shown AS SELECT word AS {word} FROM parent;
+CREATE FUNCTION word() RETURNS TEXT DETERMINISTIC RETURN '{word}';
+CREATE TRIGGER before_child BEFORE INSERT ON child FOR EACH ROW SET NEW.id = NEW.id;
+CREATE EVENT event_{word} ON SCHEDULE EVERY 1 DAY STARTS '2030-01-01' DO DELETE FROM child;
+""".encode()
+    for word in ("damaged", "good")
+)
+
+
+class KilledError(BaseException):
+    """The process ends here."""
+
+
+@contextmanager
+def killed_after(monkeypatch: pytest.MonkeyPatch, statements: int) -> Iterator[None]:
+    """End the process, as it were, when it has sent so many statements."""
+    sent = 0
+
+    def count(original: Callable[..., Any]) -> Callable[..., Any]:
+        def send(connection: Any, *arguments: Any) -> Any:
+            nonlocal sent
+            if sent == statements:
+                raise KilledError
+            sent += 1
+            return original(connection, *arguments)
+
+        return send
+
+    with monkeypatch.context() as patch:
+        for module in (swap, structure, load):
+            for name in ("execute", "rows", "drop_schema", "create_schema_like"):
+                if hasattr(module, name):
+                    patch.setattr(module, name, count(getattr(server, name)))
+        yield
+
+
+def test_a_swap_that_is_killed_anywhere_is_undone_or_completed(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    dumps: dict[str, Any] = {}
+    for name, sql in (("good", GOOD), ("damaged", DAMAGED)):
+        server.drop_schema(database, LIVE)
+        create(database, LIVE)
+        mysql(LIVE, sql)
+        made = dump.Dump(database, LIVE)
+        dumps[name] = (b"".join(made.sql()).splitlines(keepends=True), made.manifest)
+    notes = {"dump": "good", "present": "damaged", "before": f"{LIVE}_before_1"}
+    outcomes: list[str] = []
+    for statements in range(100):
+        fresh(database, dumps)
+        load.load(database, swap.incoming(LIVE), LIVE, dumps["good"][0], (dump.TABLES,))
+        swap.note(database, LIVE, notes)
+        try:
+            with killed_after(monkeypatch, statements):
+                swap.swap(database, LIVE, lambda name: dumps[name][0])
+        except KilledError:
+            swapped, _ = swap.notes(database, LIVE)
+            outcomes.append("completed" if swapped else "undone")
+        else:
+            break
+        # What the next run does.
+        if swapped:
+            swap.finish_code(database, LIVE, dumps["good"][0])
+            load.verify(database, LIVE, dumps["good"][1], ALL_CODE)
+            assert swap.finish(database, LIVE) == notes["before"]
+            load.verify(database, notes["before"], {**dumps["damaged"][1], "code": {}}, ())
+        else:
+            swap.undo(database, LIVE, lambda name: dumps[name][0])
+            load.verify(database, LIVE, dumps["damaged"][1], ALL_CODE)
+            assert not server.schema_exists(database, notes["before"])
+        assert not server.schema_exists(database, swap.incoming(LIVE))
+    else:
+        pytest.fail("the swap never ended")
+    print(outcomes)
+    # The renaming is the middle.
+    assert min(outcomes.count("undone"), outcomes.count("completed")) > 5
+    assert outcomes == sorted(outcomes, reverse=True)
+    # And a swap that has ended can be undone.
+    swap.undo(database, LIVE, lambda name: dumps[name][0])
+    load.verify(database, LIVE, dumps["damaged"][1], ALL_CODE)
+
+
+def fresh(database: Any, dumps: dict[str, Any]) -> None:
+    """Make the damaged schema live, with nothing else of a restore."""
+    for suffix in ("_incoming", "_before_1"):
+        server.drop_schema(database, f"{LIVE}{suffix}")
+    load.load(database, LIVE, "mysql", dumps["damaged"][0])
+
+
+# The whole way, by the playbooks.
+
+
+def send(site: Visitor, text: str) -> Any:
+    """Send a message to the site; the answer."""
+    body = json.dumps(MESSAGE | {"body": text}).encode()
+    return site.ask("POST", "/api/v1/messages", body, {"Content-Type": "application/json"})
+
+
+def on_host(command: str) -> str:
+    """The output of a command on the first host."""
+    return run([*operations.ssh_command(operations.find_host("web-1")), command], timeout=120).strip()
+
+
+def rows_of(database: Any, table: str) -> int:
+    """How many rows the app's table has."""
+    return int(server.rows(database, f"SELECT COUNT(*) FROM listings.{table}")[0][0])
+
+
+def test_damaged_data_are_restored_and_no_write_is_lost_without_a_word(
+    play: Play, site: Visitor, database: Any
+) -> None:
+    assert send(site, "Kept by the backup").status == 201
+    on_host("sudo systemctl start outport-rds-backup")
+    before = checksums(database, "listings")
+    server.execute(database, "DELETE FROM listings.message")
+    server.execute(database, "UPDATE listings.listing SET title = 'Damaged', price_cents = 1")
+
+    played = play("playbooks/restore.yml", "-e", "dump=newest")
+    assert played.returncode == 0, played.stdout[-3000:]
+    assert "The live data were not touched" in played.stdout
+    assert checksums(database, "listings_scratch") == before
+    assert checksums(database, "listings") != before
+
+    refused = play("playbooks/restore.yml", "-e", "dump=newest", "-e", "into=live")
+    assert refused.returncode != 0
+    assert "Without a terminal, confirm by -e confirm=lab" in " ".join(refused.stdout.split())
+    assert send(site, "Nothing was begun").status == 201
+
+    answers: list[Any] = []
+    over = threading.Event()
+
+    def visit() -> None:
+        while not over.wait(0.1):
+            sent = send(site, f"Sent meanwhile {len(answers)}")
+            answers.append((sent.status, sent.headers.get("retry-after"), site.get("/index.html").status))
+
+    thread = threading.Thread(target=visit)
+    thread.start()
+    try:
+        played = play("playbooks/restore.yml", "-e", "dump=newest", "-e", "into=live", "-e", "confirm=lab")
+    finally:
+        over.set()
+        thread.join()
+    assert played.returncode == 0, played.stdout[-3000:]
+    told = " ".join(played.stdout.split())
+    assert "is lost: table rows now in the dump difference" in told
+    assert {status for status, _, _ in answers} == {201, 503}
+    assert {retry for status, retry, _ in answers if status == 503} == {"30"}
+    assert {page for _, _, page in answers} == {200}
+    print(f"{sum(status == 503 for status, _, _ in answers)} of {len(answers)} messages were refused meanwhile")
+    after = checksums(database, "listings")
+    assert {name: after[name] for name in after if name not in ("message", "rate_limit")} == {
+        name: before[name] for name in before if name not in ("message", "rate_limit")
+    }
+    accepted_after = len(answers) - max(number for number, answer in enumerate(answers) if answer[0] == 503) - 1
+    kept = re.findall(r"listings_before_\d+", told)[-1]
+    # Every message that was accepted is in the live data, or in what was live before.
+    accepted = sum(status == 201 for status, _, _ in answers)
+    old = int(server.rows(database, f"SELECT COUNT(*) FROM {kept}.message")[0][0])
+    assert old == 1 + accepted - accepted_after
+    for schema in (kept, "listings_scratch"):
+        played = play("playbooks/restore.yml", "-e", f"discard={schema}")
+        assert played.returncode == 0, played.stdout[-2000:]
+        assert not server.schema_exists(database, schema)
+
+
+def test_a_killed_restore_is_undone_by_the_next_run(play: Play, site: Visitor, database: Any) -> None:
+    count = rows_of(database, "message")
+    command = [str(REPOSITORY / "bin/lab"), "play", "playbooks/restore.yml"]
+    options = ["-e", "dump=newest", "-e", "into=live", "-e", "confirm=lab"]
+    with subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, start_new_session=True
+    ) as process:
+        for line in process.stdout or []:
+            if "Stop" in line or "other processes are stopped" in line:
+                break
+        os.killpg(process.pid, signal.SIGKILL)
+    answer = send(site, "Refused")
+    assert (answer.status, answer.headers["retry-after"]) == (503, "30")
+    played = play("playbooks/restore.yml")
+    assert played.returncode == 0, played.stdout[-3000:]
+    assert "An interrupted restore was undone" in " ".join(played.stdout.split())
+    assert send(site, "Accepted again").status == 201
+    assert rows_of(database, "message") == count + 1
+    assert "active" in on_host("systemctl is-active listings-clean.timer")
+
+
+def test_a_dump_that_does_not_exist_is_refused(play: Play, site: Visitor) -> None:
+    for wanted, message in (
+        ("2020-01-01T00-00-00Z", "There is no dump"),
+        ("yesterday", "Allowed: newest, or the name"),
+    ):
+        played = play("playbooks/restore.yml", "-e", f"dump={wanted}", "-e", "into=live")
+        assert played.returncode != 0
+        assert message in " ".join(played.stdout.split())

@@ -1,6 +1,7 @@
 """What an operator who looks closely finds on the host, and in AWS."""
 
 import gzip
+import json
 import subprocess
 import time
 from typing import Any
@@ -89,8 +90,11 @@ def test_the_backup_is_complete_and_in_s3(web: Host, aws: Any) -> None:
     assert web.run("systemctl start outport-rds-backup.service").rc == 0
     bucket = f"{SETTINGS['app_name']}-{SETTINGS['environment_name']}-backups-123456789012"
     objects = aws("s3").list_objects_v2(Bucket=bucket, Prefix="dumps/listings/")["Contents"]
-    newest = max(objects, key=lambda entry: entry["LastModified"])
-    dump = gzip.decompress(aws("s3").get_object(Bucket=bucket, Key=newest["Key"])["Body"].read()).decode()
+    newest = max(entry["Key"] for entry in objects if entry["Key"].endswith(".sql.gz"))
+    dump = gzip.decompress(aws("s3").get_object(Bucket=bucket, Key=newest)["Body"].read()).decode()
+    manifest = json.loads(aws("s3").get_object(Bucket=bucket, Key=newest.replace(".sql.gz", ".json"))["Body"].read())
+    assert manifest["tables"]["category"]["rows"] == 8
+    assert (manifest["revision"], manifest["bytes"] > 0) == ("0003", True)
     assert "CREATE TABLE `listing`" in dump
     assert "Saltbox" in dump
     assert "-- Dump completed" in dump
