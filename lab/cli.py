@@ -79,7 +79,8 @@ def _run(options: argparse.Namespace) -> int:
         case "env":
             print("\n".join(operations.export_lines()))
         case "ssh":
-            command = operations.ssh_command(operations.find_host(options.host))
+            # A command that asks for a password hides it only on a terminal.
+            command = operations.ssh_command(operations.find_host(options.host), terminal=sys.stdin.isatty())
             return subprocess.run([*command, *options.remote], check=False).returncode
         case "logs":
             _print_logs(options.name, options.lines)

@@ -10,7 +10,6 @@ from lab import certificates, cgroups, network
 from lab.images import mysql_image
 from lab.layout import DATABASE_BASE, DATABASES, LOGS
 
-
 # What RDS gives the master user: neither SUPER nor FILE. SET_ANY_DEFINER is the successor of its SET_USER_ID.
 _MASTER_RIGHTS = (
     *("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "RELOAD", "PROCESS", "REFERENCES", "INDEX", "ALTER"),

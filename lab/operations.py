@@ -210,12 +210,19 @@ def _start_services(doing: Step) -> None:
 
 def _publish_app() -> None:
     """Offer this clone's HEAD, branches and tags to the hosts."""
-    bare = STATE / "git/app.git"
+    bare, listed = STATE / "git/app.git", STATE / "git/published"
     run(["git", "init", "--quiet", "--bare", "--initial-branch=lab", bare])
     # A clone of another user is no danger to a command that only reads it.
     trust = ["-c", f"safe.directory={REPOSITORY}", "-c", f"safe.directory={REPOSITORY}/.git"]
-    refs = ["+HEAD:refs/heads/lab", "+refs/tags/*:refs/tags/*"]
+    here = ["git", *trust, "-C", REPOSITORY, "for-each-ref", "--format=%(refname)", "refs/heads", "refs/tags"]
+    # What is called `lab` there is HEAD; a branch of that name can't be told from it.
+    wanted = [ref for ref in run(here).split() if ref != "refs/heads/lab"]
+    # First those that are gone: `fix` is in the way of `fix/login`. Others' branches stay.
+    for ref in set(listed.read_text().split() if listed.exists() else []) - set(wanted):
+        run(["git", "-C", bare, "update-ref", "-d", ref])
+    refs = ["+HEAD:refs/heads/lab", *(f"+{ref}:{ref}" for ref in wanted)]
     run(["git", *trust, "-C", bare, "fetch", "--quiet", "--update-shallow", "--no-tags", REPOSITORY, *refs])
+    listed.write_text("\n".join(wanted))
 
 
 def _play_in_step(doing: Step, playbook: str) -> None:
@@ -283,9 +290,9 @@ def find_host(name: str) -> HostStatus:
     raise LabError(f"No host is called '{name}'. Hosts: {known}.")
 
 
-def ssh_command(host: HostStatus) -> list[str]:
-    """The command that logs in to a host."""
-    return ["ssh", "-F", str(SSH_CONFIG), host.private]
+def ssh_command(host: HostStatus, terminal: bool = False) -> list[str]:
+    """The command that logs in to a host; with `terminal`, a command that is run there has a terminal, too."""
+    return ["ssh", *(["-t"] if terminal else []), "-F", str(SSH_CONFIG), host.private]
 
 
 def visitor() -> Visitor:

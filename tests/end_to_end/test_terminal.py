@@ -1,0 +1,112 @@
+"""What is typed at a terminal, or comes by a pipe or a file: secrets are neither shown nor taken for nothing."""
+
+import base64
+import os
+import pty
+import re
+import select
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from lab import login, operations
+from lab.layout import REPOSITORY
+
+LIMIT = 90
+CONTEXT = {"Application": "listings", "Environment": "lab"}
+
+
+def at_a_terminal(command: list[str], answers: list[tuple[str, str]]) -> tuple[int, str]:
+    """Run a command at a terminal and type each answer after its prompt; its exit code, and what the terminal shows."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(REPOSITORY)
+        os.execv(command[0], command)
+    shown, seen, waiting = "", 0, list(answers)
+    deadline = time.monotonic() + LIMIT
+    while time.monotonic() < deadline:
+        if select.select([terminal], [], [], 0.5)[0]:
+            try:
+                shown += os.read(terminal, 4096).decode(errors="replace")
+            except OSError:
+                break
+        if waiting and waiting[0][0] in shown[seen:]:
+            seen = len(shown)
+            # Nobody types faster; what is there before the prompt is ready is discarded.
+            time.sleep(0.5)
+            os.write(terminal, f"{waiting.pop(0)[1]}\n".encode())
+    else:
+        pytest.fail(f"{command} did not end: {shown[-1000:]}")
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", shown)
+
+
+def encrypt(*options: str, text: str = "") -> tuple[int, str]:
+    """Run playbooks/encrypt.yml without a terminal; its exit code and its output on one line."""
+    command = [str(REPOSITORY / "bin/lab"), "play", "playbooks/encrypt.yml", *options]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=LIMIT, check=False)
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+def decrypted(output: str, name: str) -> str:
+    """The secret that the shown line holds."""
+    found = re.search(rf"app_secrets:\s+{name}: ([A-Za-z0-9+/=]+)", output)
+    assert found, output
+    kms = login.client("kms")
+    plain = kms.decrypt(CiphertextBlob=base64.b64decode(found[1]), EncryptionContext=CONTEXT)["Plaintext"]
+    return str(plain.decode())
+
+
+def test_a_password_for_a_command_on_a_host_is_not_shown() -> None:
+    command = [str(REPOSITORY / "bin/lab"), "ssh", "web-1", "sudo", "python3", "-c"]
+    code, shown = at_a_terminal([*command, "'import getpass; print(len(getpass.getpass()))'"], [("assword", "s3cret!")])
+    assert code == 0
+    assert "7" in shown
+    assert "s3cret!" not in shown
+    piped = [*operations.ssh_command(operations.find_host("web-1")), "test -t 0 || cat"]
+    assert (
+        subprocess.run(piped, input=b"as it is\n", capture_output=True, timeout=60, check=True).stdout == b"as it is\n"
+    )
+
+
+def test_a_secret_is_typed_twice_and_not_shown() -> None:
+    command = [str(REPOSITORY / "bin/lab"), "play", "playbooks/encrypt.yml"]
+    typed = [("reads", "API_TOKEN"), ("Value of API_TOKEN", "s3cret!"), ("again", "s3cret!")]
+    code, shown = at_a_terminal(command, typed)
+    assert code == 0
+    assert "s3cret!" not in shown
+    assert decrypted(shown, "API_TOKEN") == "s3cret!"
+    code, shown = at_a_terminal(command, [*typed[:2], ("again", "another")])
+    assert code != 0
+    assert "not the same" in shown
+
+
+def test_a_secret_comes_by_standard_input_or_from_a_file(tmp_path: Path) -> None:
+    code, output = encrypt("-e", "secret_name=API_TOKEN", text="wört of two\nlines\n")
+    assert code == 0
+    assert decrypted(output, "API_TOKEN") == "wört of two\nlines"
+    file = tmp_path / "secret"
+    file.write_text("from a file\n")
+    code, output = encrypt("-e", "secret_name=API_TOKEN", "-e", f"secret_file={file}", text="not this")
+    assert code == 0
+    assert decrypted(output, "API_TOKEN") == "from a file"
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "message"),
+    [
+        ([], "a value", "Allowed: the name of an environment variable"),
+        (["-e", "secret_name=API_TOKEN"], "", "The value of API_TOKEN is empty; nothing was encrypted."),
+        (["-e", "secret_name=API_TOKEN"], "\n", "is empty"),
+        (["-e", "secret_name=API-TOKEN"], "a value", "found 'API-TOKEN'"),
+        (["-e", "secret_name=API_TOKEN"], "x" * 4097, "has 4097 bytes; KMS encrypts at most 4096"),
+        (["-e", "secret_name=API_TOKEN", "-e", "secret_file=/nowhere"], "", "which is no file"),
+        (["-e", "secret_name=API_TOKEN", "-e", "secret_value=x"], "", "on the command line"),
+    ],
+)
+def test_a_secret_that_is_none_is_refused(options: list[str], text: str, message: str) -> None:
+    code, output = encrypt(*options, text=text)
+    assert code != 0
+    assert message in output
+    assert "app_secrets:" not in output
