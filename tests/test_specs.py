@@ -24,12 +24,13 @@ VERBS = set(
     re.findall(
         r"\w+",
         """
-        Add Allow Apply Ask Back Build Check Choose Close Compare Configure Converge Copy Count Create Decide Decrypt Delete
-        Drain Enable Encrypt End Ensure Expire Fetch Find Finish Follow Forget Generate Get Give Harden Import Install Issue
-        Keep Launch Learn Let Link List Load Look Make Mark Move Name Note Open Point Prepare Provision Publish
-        Put Read Refuse Register Release Reload Remember Remove Renew Require Resolve Restart Restore Retire Revoke
-        Rotate Route Run Save Say Schedule Send Serve Set Show Start Stop Switch Take Tell Terminate Tidy Trust
-        Upgrade Use Wait Warm Watch Write
+        Accept Acquire Add Allow Apply Ask Back Build Check Choose Close Compare Complete Configure
+        Converge Copy Count Create Decide Decrypt Delete
+        Dump Drain Enable Encrypt End Ensure Expire Fetch Find Finish Follow Go Forget Generate Get Give Harden Import Install Issue
+        Keep Launch Learn Let Link List Load Look Make Mark Migrate Move Name Note Open Point Prepare Provision Publish
+        Put Read Refuse Register Release Reload Remember Remove Renew Report Require Resolve Restart Restore Retire Revoke
+        Rotate Route Run Save Say Schedule Send Serve Set Show Start Stop Swap Switch Take Tell Terminate Tidy Trust
+        Undo Upgrade Use Wait Warm Watch Write
         """,
     )
 )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import fcntl
+import re
 import shlex
 import subprocess
 import time
@@ -41,11 +42,15 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+log: {description: The last lines that a failed command wrote., type: str, returned: failure}
 answer: {description: First word of the last line of the question's output., type: str, returned: success}
 seconds: {description: How long it took., type: float, returned: success}
 """
 
 _LAST_LINES = 20
+_TRACEBACK = "Traceback (most recent call last):"
+# At the beginning of its line: `ValueError: …`, `sqlalchemy.exc.OperationalError: …`.
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Timeout|NotFound)\b")
 
 
 def run(module: AnsibleModule, command: str, seconds: int) -> list[str]:
@@ -66,10 +71,18 @@ def run(module: AnsibleModule, command: str, seconds: int) -> list[str]:
         ended = f"code {done.returncode}"
         if time.monotonic() - began >= seconds:
             ended = f"no end within {seconds} seconds"
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()][-_LAST_LINES:]
-        words = "\n".join(f"  {line}" for line in lines) or "  (it wrote nothing)"
-        module.fail_json(msg=f"The command '{command}' failed ({ended}). Its last words:\n{words}", lines=lines)
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        # Ansible shows the message twice, so that the log stands alone.
+        module.fail_json(
+            msg=f"The command '{command}' failed ({ended}): {cause(lines)}", log="\n".join(lines[-_LAST_LINES:])
+        )
     return done.stdout.splitlines()
+
+
+def cause(lines: list[str]) -> str:
+    """Return the app's own error: the exception that a traceback ends with, else the last line."""
+    errors = [line for line in lines if _EXCEPTION.match(line)] if _TRACEBACK in lines else []
+    return (errors or lines or ["it wrote nothing"])[-1].strip()
 
 
 def words_of(module: AnsibleModule, command: str) -> list[str]:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleLookupError, AnsiblePromptNoninteractive
-from ansible.plugins.lookup import LookupBase
-from ansible.utils.display import Display
+from ansible.plugins.lookup import LookupBase, display
 
 DOCUMENTATION = r"""
 name: secret_input
@@ -52,7 +51,6 @@ def ask(name: str) -> str:
     Raises:
         AnsiblePromptNoninteractive: There is no terminal.
     """
-    display = Display()
     typed, again = (
         display.prompt_until(f"{text}, which is not shown: ", private=True).decode()
         for text in (f"Value of {name}", "The value again")

@@ -1,0 +1,45 @@
+"""What is shown of a command of a release that failed."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+_path = Path(__file__).parent.parent / "roles/release/library/release_command.py"
+_spec = importlib.util.spec_from_file_location("release_command", _path)
+release_command = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(release_command)
+
+TRACEBACK = """\
+INFO  [alembic.runtime.migration] Context impl MySQLImpl.
+Traceback (most recent call last):
+  File "a.py", line 1, in connect
+    raise exc
+pymysql.err.OperationalError: (2003, "Can't connect")
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "b.py", line 1, in <module>
+    raise
+sqlalchemy.exc.OperationalError: (pymysql.err.OperationalError) (2003, "Can't connect")
+(Background on this error at: https://sqlalche.me/e/20/e3q8)
+"""
+
+
+@pytest.mark.parametrize(
+    ("output", "found"),
+    [
+        (TRACEBACK, """sqlalchemy.exc.OperationalError: (pymysql.err.OperationalError) (2003, "Can't connect")"""),
+        (
+            "Error: a warning of the tool\nERROR [flask_migrate] Error: Can't locate revision 9\n",
+            "ERROR [flask_migrate] Error: Can't locate revision 9",
+        ),
+        ("Traceback (most recent call last):\n  File x\nKeyError: 'KEY'\n", "KeyError: 'KEY'"),
+        ("", "it wrote nothing"),
+    ],
+)
+def test_the_cause_is_the_apps_own_error(output: str, found: str) -> None:
+    assert release_command.cause([line for line in output.splitlines() if line.strip()]) == found
