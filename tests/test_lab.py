@@ -784,3 +784,39 @@ def test_names_are_read_again_only_when_they_change(monkeypatch: pytest.MonkeyPa
         services.set_names(resolver, {"site.lab.test": ["10.214.0.9", "10.214.0.8"]})
     assert names.read_text() == "10.214.0.9 site.lab.test\n10.214.0.8 site.lab.test\n"
     assert resolver.reloads == 1
+
+
+def test_the_labs_repository_has_the_clones_branches_as_they_are_now(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    clone, bare = tmp_path / "clone", tmp_path / "state/git/app.git"
+
+    def git(*words: str, at: Path = clone) -> str:
+        author = ["-c", "user.name=Outport lab", "-c", "user.email=lab@lab.test"]
+        return commands.run(["git", *author, "-C", at, *words]).strip()
+
+    def published() -> dict[str, str]:
+        operations._publish_app()
+        lines = git("for-each-ref", "--format=%(refname:short) %(objectname)", at=bare).splitlines()
+        return dict(line.split() for line in lines)
+
+    clone.mkdir()
+    monkeypatch.setattr(operations, "STATE", tmp_path / "state")
+    monkeypatch.setattr(operations, "REPOSITORY", clone)
+    git("init", "--quiet", "--initial-branch=main")
+    git("commit", "--quiet", "--allow-empty", "-m", "First")
+    first = git("rev-parse", "HEAD")
+    git("branch", "fix")
+    git("branch", "lab")
+    git("tag", "v1")
+    git("checkout", "--quiet", "fix")
+    git("commit", "--quiet", "--allow-empty", "-m", "Fix")
+    fix = git("rev-parse", "HEAD")
+    assert published() == {"lab": fix, "main": first, "fix": fix, "v1": first}
+    # Another's, such as a test's, stays; one that is gone, or was forced, is so here too.
+    git("branch", "change-1", "main", at=bare)
+    git("checkout", "--quiet", "-B", "main", fix)
+    git("branch", "-D", "fix")
+    git("branch", "fix/login", first)
+    git("tag", "--delete", "v1")
+    assert published() == {"lab": fix, "main": fix, "fix/login": first, "change-1": first}

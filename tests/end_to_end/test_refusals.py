@@ -66,6 +66,7 @@ def test_a_database_that_does_not_answer_stops_the_release(play: Play, site: Vis
         played = play("site.yml", "--extra-vars", f"app_ref={new_commit}")
         assert site.get("/").status == 200
         assert site.get("/api/v1/listings").status == 503
+        assert "https://listings.lab.test/healthz on this host: 200 in " in play("playbooks/releases.yml").stdout
     finally:
         freezer.write_text("0")
     assert played.returncode != 0
