@@ -1,4 +1,4 @@
--- A schema with what dump programs get wrong. The account 'gone'@'%' exists only while it is made.
+-- A schema with what dump programs get wrong. The account 'gone'@'%' is not there where it is restored.
 CREATE TABLE `every type` (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   `tiny` TINYINT, `yes` TINYINT(1), `year` YEAR, `exact` DECIMAL(30, 10), `single` FLOAT, `double` DOUBLE, `bits` BIT(13),
