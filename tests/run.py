@@ -110,7 +110,11 @@ def shell_scripts() -> list[str]:
     return [
         name
         for name in tracked
-        if name and (ROOT / name).is_file() and (ROOT / name).open("rb").read(9) == b"#!/bin/sh"
+        # Of a template, what is rendered is a script: see tests/test_templates.py.
+        if name
+        and not name.endswith(".j2")
+        and (ROOT / name).is_file()
+        and (ROOT / name).open("rb").read(9) == b"#!/bin/sh"
     ]
 
 

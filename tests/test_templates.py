@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import subprocess
 import re
 import shlex
 from collections import Counter
@@ -325,3 +326,19 @@ def test_two_files_in_one_log_group_are_recognised() -> None:
     entries[1]["log_group_name"] = entries[0]["log_group_name"]
     (found,) = agent_problems(config)
     assert "several files" in found
+
+
+def test_the_command_for_operators_is_a_script_that_passes_its_arguments(tmp_path: Path) -> None:
+    script = tmp_path / "outport-rds"
+    script.write_text(render("roles/rds_backup/templates/outport-rds.j2"))
+    stand_in = tmp_path / "systemd-run"
+    stand_in.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    stand_in.chmod(0o755)
+    command = ["sh", str(script), "discard", "two words"]
+    done = subprocess.run(
+        command, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=True
+    )
+    words = done.stdout.splitlines()
+    assert words[-2:] == ["discard", "two words"]
+    assert "--property=DynamicUser=yes" in words
+    assert "--property=SystemCallFilter=~@privileged" in words
