@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
-import subprocess
 import re
 import shlex
+import subprocess
 from collections import Counter
 from functools import cache
 from pathlib import Path
