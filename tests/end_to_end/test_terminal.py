@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -38,6 +39,7 @@ def at_a_terminal(command: list[str], answers: list[tuple[str, str]]) -> tuple[i
             time.sleep(0.5)
             os.write(terminal, f"{waiting.pop(0)[1]}\n".encode())
     else:
+        os.kill(process, signal.SIGKILL)
         pytest.fail(f"{command} did not end: {shown[-1000:]}")
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", shown)
 

@@ -57,11 +57,11 @@ class Backups:
 
     @contextmanager
     def alone(self) -> Iterator[Any]:
-        """Connect, and wait for an earlier restore that may still be at work, such as one whose terminal is gone."""
+        """Connect, and wait for a backup or a restore that is still at work, such as one whose terminal is gone."""
         with self.connection() as connection:
             lock = f"outport-restore-{self.schema}"[:64]
             if rows(connection, "SELECT GET_LOCK(%s, 600)", (lock,))[0][0] != "1":
-                raise RestoreError("Another restore has been at work for more than 10 minutes. Wait for it.")
+                raise RestoreError("Another backup or restore has been at work for more than 10 minutes. Wait for it.")
             yield connection
 
     def lines(self, dump_name: str) -> Iterable[bytes]:
@@ -218,7 +218,7 @@ class Backups:
                 swap.finish_code(connection, self.schema, self.lines(notes["dump"]))
             else:
                 swap.undo(connection, self.schema, self.lines)
-            return {"outcome": "completed" if swapped else "undone", **notes}
+            return {"outcome": "completed" if swapped else "undone" if notes else "not begun or ended", **notes}
 
     def undo(self) -> dict[str, Any]:
         """Make everything as it was before the restore that is not finished."""
@@ -271,7 +271,8 @@ def main() -> None:
     try:
         backups = Backups(config)
         if command == "backup":
-            manifest = backups.backup("backup")
+            with backups.alone():
+                manifest = backups.backup("backup")
             size = f"{manifest['bytes']} bytes, {manifest['compressed_bytes']} compressed, {manifest['seconds']} s"
             report(f"Dump {backups.store.address(manifest['dump'])} is complete: {size}")
             for warning in manifest["warnings"]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from . import dump, structure
-from .server import create_schema_like, drop_schema, execute, name, stream
+from .server import create_schema_like, drop_schema, execute, name, reset_session, stream
 
 PARTS = (dump.TABLES, dump.CODE, dump.EVENTS)
 
@@ -47,6 +47,7 @@ def load(connection: Any, schema: str, model: str, lines: Iterable[bytes], parts
     for part, statement in statements(lines):
         if not part or part in parts:
             execute(connection, statement)
+    reset_session(connection)
 
 
 def create_code(connection: Any, schema: str, lines: Iterable[bytes]) -> None:
@@ -55,6 +56,7 @@ def create_code(connection: Any, schema: str, lines: Iterable[bytes]) -> None:
     for part, statement in statements(lines):
         if part in (dump.CODE, dump.EVENTS):
             execute(connection, statement)
+    reset_session(connection)
 
 
 def measure(connection: Any, schema: str) -> dict[str, dict[str, Any]]:

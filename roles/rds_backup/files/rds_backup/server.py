@@ -39,10 +39,16 @@ def connect(credentials: Mapping[str, Any], ca_file: str) -> Iterator[Any]:
         max_allowed_packet=_LARGEST,
     )
     try:
-        execute(connection, SESSION)
+        reset_session(connection)
         yield connection
     finally:
         connection.close()
+
+
+def reset_session(connection: Any) -> None:
+    """Set what decides how values are read and written, as it is before a dump changes it for its routines and events."""
+    execute(connection, "SET NAMES utf8mb4")
+    execute(connection, SESSION)
 
 
 def execute(connection: Any, statement: str | bytes) -> None:
