@@ -229,7 +229,8 @@ def test_other_hosts_take_the_first_ones_lock_and_wheels(host: Host, tmp_path: P
     hosts = {"one": {"python_app_root": "/srv/one"}, "two": {"python_app_root": "/srv/two", **two}}
     inventory = tmp_path / "hosts.yml"
     inventory.write_text(json.dumps({"all": {"vars": common, "hosts": hosts}}))
-    run = ["ansible-playbook", "--inventory", str(inventory), str(SCENARIO / "build.yml")]
+    # One after the other: both would create the one host's user at the same time.
+    run = ["ansible-playbook", "--forks", "1", "--inventory", str(inventory), str(SCENARIO / "build.yml")]
     result = subprocess.run(run, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stdout
     first, second = (host.check_output(f"cat /srv/{name}/releases/*/requirements.lock") for name in hosts)
