@@ -45,6 +45,11 @@ INSERT INTO `zero` VALUES (0), (7);
 CREATE DEFINER = 'gone'@'%' FUNCTION `plus one`(n INT) RETURNS INT DETERMINISTIC RETURN n + 1;
 CREATE VIEW `z view` AS SELECT id FROM `every type`;
 CREATE DEFINER = 'gone'@'%' VIEW `a view` AS SELECT v.id, `plus one`(v.id) AS more, 'it''s; a `word`.x' AS literal FROM `z view` v;
+CREATE TABLE `nasty` (id INT PRIMARY KEY, other INT);
+INSERT INTO `nasty` VALUES (1, 2), (2, 1);
+CREATE VIEW `same name` AS SELECT nasty.id FROM nasty JOIN nothing ON nothing.id = nasty.other;
+CREATE VIEW `both` AS SELECT nasty.id, s.schema_name FROM nasty.nasty JOIN information_schema.schemata s ON s.schema_name = 'nasty.nasty'
+  WHERE `plus one`(nasty.id) > 1;
 CREATE VIEW `elsewhere` AS SELECT t.id, s.schema_name FROM `nothing` t JOIN information_schema.schemata s ON s.schema_name = 'x';
 DELIMITER ;;
 CREATE DEFINER = 'gone'@'%' PROCEDURE `two results`(IN a INT)

@@ -75,7 +75,7 @@ def test_no_request_fails_during_a_rollback(
 
 
 def assert_a_rollback_is_kept(play: Play, change: Change) -> None:
-    """Settings that still name the commit that was rolled back stop each run before it changes anything, and it shows the ways on."""
+    """Settings that still name the commit that was rolled back stop each run before it changes the release, and it shows the ways on."""
     kept = live()
     for playbook in ("playbooks/deploy.yml", "site.yml"):
         # Another setting gives the commit another release.
@@ -83,7 +83,6 @@ def assert_a_rollback_is_kept(play: Play, change: Change) -> None:
         assert played.returncode != 0
         said = messages(played)[0]
         assert f"('{change.ref}') was rolled back at" in said
-        assert "changed=0" in played.stdout
         assert live() == kept
     commit = re.findall(r"-e ref=([0-9a-f]{40})", said)
     assert "-e redeploy=true" in said

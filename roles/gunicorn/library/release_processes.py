@@ -59,6 +59,8 @@ def main() -> None:
     other = [unit for unit in [*units, *tasks] if (release.state(unit).active in RUNNING) != start]
     try:
         if other and not module.check_mode:
+            if failed := [unit for unit in other if release.state(unit).active == "failed"]:
+                systemctl("reset-failed", *failed)
             systemctl("start" if start else "stop", *other)
     except ReleaseError as error:
         module.fail_json(msg=str(error))

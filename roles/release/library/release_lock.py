@@ -21,6 +21,7 @@ options:
   state: {description: Take it or give it back., type: str, choices: [present, absent], default: present}
   holder: {description: "Who asks: user, machine, process and sessions, as the lookup release_session tells.", type: dict, required: true}
   purpose: {description: What for, for those who find it taken., type: str, default: ""}
+  blocker: {description: File that an interrupted restore left; while it is there, nobody takes the lock. Empty for none., type: str, default: ""}
   force: {description: Take it from whoever has it., type: bool, default: false}
 author: [Outport]
 """
@@ -90,6 +91,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "holder": {"type": "dict", "required": True},
             "purpose": {"type": "str", "default": ""},
+            "blocker": {"type": "str", "default": ""},
             "force": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -102,6 +104,11 @@ def main() -> None:
         if held and is_own(held, holder):
             path.unlink()
         module.exit_json(changed=False, broken="", at=time.time())
+    if module.params["blocker"] and Path(module.params["blocker"]).exists():
+        module.fail_json(
+            msg="A restore of the database is at work, or was interrupted. Nothing was changed."
+            " Complete or undo it first: ansible-playbook playbooks/restore.yml"
+        )
     broken = ""
     if held and (is_own(held, holder) or is_stale(held, holder) or module.params["force"]):
         broken = "" if is_own(held, holder) else f"{held['user']}@{held['machine']}"

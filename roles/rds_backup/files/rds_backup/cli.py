@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from . import dump, load, structure, swap
 from .load import RestoreError
-from .server import connect, drop_schema, name, rows
+from .server import connect, drop_schema, name, rows, schema_exists
 from .store import Store
 
 # MySQL's numbers for a table that a migration changed or removed while it was being dumped.
@@ -153,7 +153,7 @@ class Backups:
             }
         restored = {table: found["rows"] for table, found in manifest["tables"].items()}
         return {
-            "dump": {key: manifest[key] for key in ("dump", "made", "revision", "release")},
+            "dump": {key: manifest[key] for key in ("dump", "made", "reason", "revision", "release")},
             "tables": [
                 {"table": table, "live": live.get(table), "dump": restored.get(table)}
                 for table in sorted(live.keys() | restored.keys())
@@ -171,10 +171,13 @@ class Backups:
         manifest = self.store.manifest(dump_name)
         before = f"{self.schema}_before_{re.sub(r'[^0-9]', '', present)}"
         with self.alone() as connection:
-            if swap.notes(connection, self.schema)[0]:
+            swapped, notes = swap.notes(connection, self.schema)
+            if swapped or "code" in notes:
                 raise RestoreError("An earlier restore is not finished. Run playbooks/restore.yml, which finishes it.")
             report = self._load(connection, swap.incoming(self.schema), manifest, (dump.TABLES,))
-            migrate = self._revision(connection) != manifest["revision"]
+            revision = self._revision(connection)
+            # An app without Alembic keeps its revision where only its own commands find it.
+            migrate = not revision or revision != manifest["revision"]
             notes = {"dump": dump_name, "present": present, "before": before, "migrate": migrate}
             swap.note(connection, self.schema, notes)
         return {**report, "migrate": migrate}
@@ -215,7 +218,7 @@ class Backups:
         with self.alone() as connection:
             swapped, notes = swap.notes(connection, self.schema)
             if swapped:
-                swap.finish_code(connection, self.schema, self.lines(notes["dump"]))
+                swap.complete(connection, self.schema, self.lines)
             else:
                 swap.undo(connection, self.schema, self.lines)
             return {"outcome": "completed" if swapped else "undone" if notes else "not begun or ended", **notes}
@@ -271,7 +274,11 @@ def main() -> None:
     try:
         backups = Backups(config)
         if command == "backup":
-            with backups.alone():
+            with backups.alone() as connection:
+                if schema_exists(connection, swap.incoming(backups.schema)):
+                    raise RestoreError(
+                        "A restore is at work, or was interrupted. Run playbooks/restore.yml, then back up again."
+                    )
                 manifest = backups.backup("backup")
             size = f"{manifest['bytes']} bytes, {manifest['compressed_bytes']} compressed, {manifest['seconds']} s"
             report(f"Dump {backups.store.address(manifest['dump'])} is complete: {size}")

@@ -56,6 +56,8 @@ class Dump:
         execute(connection, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         execute(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
         execute(connection, f"USE {name(schema)}")
+        # Reading takes metadata locks; each is given up before the next table, so that no migration waits for the whole dump.
+        execute(connection, "SAVEPOINT nothing_read")
         tables = structure.read_tables(connection, schema)
         code = structure.read_code(connection, schema)
         broken = structure.broken_views(connection, schema, code)
@@ -83,17 +85,16 @@ class Dump:
                 ),
             ],
         }
+        execute(connection, "ROLLBACK TO SAVEPOINT nothing_read")
         yield f"-- Outport dump of {schema} at {self.manifest['made']}, MySQL {server}\n".encode()
         yield f"SET NAMES utf8mb4;\n{SESSION};\n".encode()
         yield f"ALTER DATABASE CHARACTER SET {charset} COLLATE {collation};\n".encode()
         yield TABLES + b"\n"
         for table in tables:
             yield statement(table.definition)
-            # So that the metadata lock on the table ends with its rows: a migration does not wait for the whole dump.
-            execute(connection, "SAVEPOINT table_begins")
             checksum = Checksum()
             yield from inserts(table, stream(connection, table.select(schema)), checksum)
-            execute(connection, "ROLLBACK TO SAVEPOINT table_begins")
+            execute(connection, "ROLLBACK TO SAVEPOINT nothing_read")
             self.manifest["tables"][table.name] = {**checksum.result(), "definition": table.fingerprint}
         yield CODE + b"\n"
         for item in code:

@@ -16,6 +16,7 @@ from .load import RestoreError
 
 # Parts of 32 MiB: up to 312 GiB compressed, with two of them in memory.
 _TRANSFER = TransferConfig(multipart_chunksize=32 << 20, multipart_threshold=32 << 20, max_concurrency=2)
+_TRANSFER.max_in_memory_upload_chunks = 2
 
 
 class _Packed(io.RawIOBase):

@@ -233,9 +233,18 @@ def _without_definer(definition: str) -> str:
 
 
 def _unqualified(definition: str, schema: str) -> str:
-    """Return a view's definition without its own schema's name: it belongs to whichever schema it is created in."""
+    """Return a view's definition without its own schema's name: it belongs to whichever schema it is created in.
+
+    MySQL leaves the name out itself unless the view reads another schema, too. Then it stands before the view's and the tables' own
+    names, and before names of columns with their table; a table or an alias may have the schema's name.
+    """
     own = re.escape(name(schema))
-    return re.sub(rf"({_STRING})|{own}\.", lambda match: match[1] or "", definition)
+    if not re.search(rf" VIEW {own}\.", definition):
+        return definition
+    begins = r"(?:(?<= VIEW )|(?<= from )|(?<= join )|(?<=\()|(?<=,))"
+    return re.sub(
+        rf"({_STRING})|{begins}{own}\.(?=`)|{own}\.(?=`(?:[^`]|``)*`[.(])", lambda match: match[1] or "", definition
+    )
 
 
 def drop_code(connection: Any, schema: str, kinds: tuple[str, ...]) -> None:

@@ -32,9 +32,9 @@ def incoming(live: str) -> str:
     return f"{live}_incoming"
 
 
-def note(connection: Any, live: str, notes: dict[str, Any]) -> None:
+def note(connection: Any, live: str, notes: dict[str, Any], where: str = LOADED) -> None:
     """Keep the notes of a restore with the loaded tables."""
-    table = name(incoming(live), LOADED)
+    table = name(incoming(live), where)
     execute(
         connection,
         f"CREATE TABLE IF NOT EXISTS {table} (id INT PRIMARY KEY, notes TEXT NOT NULL) CHARACTER SET utf8mb4",
@@ -61,15 +61,28 @@ def swap(connection: Any, live: str, lines: Lines) -> None:
     _, found = notes(connection, live)
     note(connection, live, {**found, "code": "removed"})
     _exchange(connection, live, into=found["before"], out_of=incoming(live), flip=(LOADED, SWAPPED))
-    finish_code(connection, live, lines(found["dump"]))
+    complete(connection, live, lines)
+
+
+def complete(connection: Any, live: str, lines: Lines) -> None:
+    """Give tables that have changed places the code of their dump, once: what a migration made of it later stays."""
+    _, found = notes(connection, live)
+    if found["code"] == "removed":
+        finish_code(connection, live, lines(found["dump"]))
+        note(connection, live, {**found, "code": "restored"}, SWAPPED)
 
 
 def undo(connection: Any, live: str, lines: Lines) -> None:
     """Make everything as it was before the restore: tables, code, and no schema left of it."""
     swapped, found = notes(connection, live)
     if swapped:
+        if not schema_exists(connection, found["before"]):
+            raise RestoreError(
+                f"The restore can't be undone: the schema {found['before']}, which had the tables of before, is gone."
+                f" The live data are those of dump {found['dump']}; nothing was changed."
+            )
         _exchange(connection, live, into=incoming(live), out_of=found["before"], flip=(SWAPPED, LOADED))
-    if found.get("code") == "removed":
+    if "code" in found:
         finish_code(connection, live, lines(found["present"]))
     drop_schema(connection, incoming(live))
     if found and not structure.read_tables(connection, found["before"]):
@@ -78,6 +91,7 @@ def undo(connection: Any, live: str, lines: Lines) -> None:
 
 def finish_code(connection: Any, live: str, lines: Iterable[bytes]) -> None:
     """Replace the views, routines, triggers and events of the live schema by those of a dump. Safe to repeat."""
+    execute(connection, f"SET SESSION lock_wait_timeout = {_LOCK_SECONDS * _ATTEMPTS}")
     structure.drop_code(connection, live, ("TRIGGER", "EVENT", "VIEW", "PROCEDURE", "FUNCTION"))
     create_code(connection, live, lines)
 
@@ -85,8 +99,6 @@ def finish_code(connection: Any, live: str, lines: Iterable[bytes]) -> None:
 def _exchange(connection: Any, live: str, into: str, out_of: str, flip: tuple[str, str]) -> None:
     """Move the live tables away and others in, all at once or not at all."""
     create_schema_like(connection, into, live)
-    # A table with triggers can't leave its schema; events would work on tables that are not theirs.
-    structure.drop_code(connection, live, ("TRIGGER", "EVENT"))
     own = (LOADED, SWAPPED)
     moves = [
         *((name(live, table), name(into, table)) for table in _tables(connection, live)),
@@ -94,10 +106,13 @@ def _exchange(connection: Any, live: str, into: str, out_of: str, flip: tuple[st
         (name(incoming(live), flip[0]), name(incoming(live), flip[1])),
     ]
     renaming = f"RENAME TABLE {', '.join(f'{source} TO {target}' for source, target in moves)}"
-    # The renaming waits for every open transaction, and everybody else for the renaming: better several short attempts.
+    # It waits for every open transaction, and everybody else for it: better several short attempts.
     execute(connection, f"SET SESSION lock_wait_timeout = {_LOCK_SECONDS}")
     for attempt in range(1, _ATTEMPTS + 1):
         try:
+            # A table with triggers can't leave its schema; events would work on tables that are not theirs; a view may
+            # have the name of a table.
+            structure.drop_code(connection, live, ("TRIGGER", "EVENT", "VIEW"))
             execute(connection, renaming)
             return
         except pymysql.err.OperationalError as error:
