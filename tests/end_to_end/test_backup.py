@@ -309,6 +309,10 @@ def test_damaged_data_are_restored_and_no_write_is_lost_without_a_word(
     assert {retry for status, retry, _ in answers if status == 503} == {"30"}
     assert {page for _, _, page in answers} == {200}
     print(f"{sum(status == 503 for status, _, _ in answers)} of {len(answers)} messages were refused meanwhile")
+    # What was dumped before the restore is newer, and damaged.
+    before_restore, backup = re.findall(r"(\S+Z) +(?:before-restore|backup) ", play("playbooks/restore.yml").stdout)[:2]
+    assert f"Dump {backup} is live" in told
+    assert before_restore > backup
     after = checksums(database, "listings")
     assert {name: after[name] for name in after if name not in ("message", "rate_limit")} == {
         name: before[name] for name in before if name not in ("message", "rate_limit")
@@ -338,6 +342,9 @@ def test_a_killed_restore_is_undone_by_the_next_run(play: Play, site: Visitor, d
         os.killpg(process.pid, signal.SIGKILL)
     answer = send(site, "Refused")
     assert (answer.status, answer.headers["retry-after"]) == (503, "30")
+    deployed = play("playbooks/deploy.yml")
+    assert deployed.returncode != 0
+    assert "Complete or undo it first: ansible-playbook playbooks/restore.yml" in " ".join(deployed.stdout.split())
     played = play("playbooks/restore.yml")
     assert played.returncode == 0, played.stdout[-3000:]
     assert "An interrupted restore left nothing to complete or undo" in " ".join(played.stdout.split())
