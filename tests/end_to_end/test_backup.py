@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -252,8 +253,8 @@ def fresh(database: Any, dumps: dict[str, Any]) -> None:
 
 
 def send(site: Visitor, text: str) -> Any:
-    """Send a message to the site; the answer."""
-    body = json.dumps(MESSAGE | {"body": text}).encode()
+    """Send a message to the site, each time another, since the same is kept once; the answer."""
+    body = json.dumps(MESSAGE | {"body": f"{text} {uuid.uuid4().hex}"}).encode()
     return site.ask("POST", "/api/v1/messages", body, {"Content-Type": "application/json"})
 
 
