@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from lab.console import LabError
 
@@ -21,6 +22,8 @@ def run(
     """
     command = [str(part) for part in argv]
     environment = {**os.environ, **env} if env else None
+    # ssh makes its standard input non-blocking, and leaves it so when it is killed: none of ours is shared with it.
+    given: dict[str, Any] = {"stdin": subprocess.DEVNULL} if input_text is None else {"input": input_text}
     try:
         if log:
             with log.open("a") as output:
@@ -28,7 +31,7 @@ def run(
                     command,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    input=input_text,
+                    **given,
                     text=True,
                     timeout=timeout,
                     env=environment,
@@ -39,7 +42,7 @@ def run(
             done = subprocess.run(
                 command,
                 capture_output=True,
-                input=input_text,
+                **given,
                 text=True,
                 timeout=timeout,
                 env=environment,

@@ -31,6 +31,7 @@ def play() -> Callable[..., Played]:
         return subprocess.run(
             command,
             cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -86,4 +86,6 @@ def release() -> str:
 def on_host(command: str) -> str:
     """The output of a command on the first host."""
     whole = [*operations.ssh_command(operations.find_host("web-1")), command]
-    return subprocess.run(whole, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+    return subprocess.run(
+        whole, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True
+    ).stdout.strip()

@@ -89,7 +89,9 @@ def test_the_first_failure_stops_the_deploy(deploy: Play, rollback: Play, broken
 def on_host(host: str, command: str) -> str:
     """The output of a command on a host."""
     words = [*operations.ssh_command(operations.find_host(host)), command]
-    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+    return subprocess.run(
+        words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True
+    ).stdout.strip()
 
 
 def live(host: str) -> str:
@@ -101,7 +103,9 @@ def ask(host: str, command: str) -> str:
     """What a host says to a command; nothing when it can't be reached."""
     words = [*operations.ssh_command(operations.find_host(host)), command]
     try:
-        return subprocess.run(words, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
+        return subprocess.run(
+            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10, check=False
+        ).stdout.strip()
     except subprocess.TimeoutExpired:
         return ""
 
