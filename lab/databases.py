@@ -60,6 +60,9 @@ class Database:
             "--as-pid2",
             "--console=pipe",
             "--resolv-conf=off",
+            # Shared: systemd-nspawn lets one container have a tree that it may write to.
+            "--read-only",
+            "--tmpfs=/tmp",
         ]
         return [
             *box,

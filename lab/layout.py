@@ -1,14 +1,29 @@
-"""Where the lab's things are: addresses, ports, folders, names. `inventory/lab/group_vars/all.yml` names the same ones."""
+"""Where a lab's things are: addresses, ports, folders, names. `inventory/lab/group_vars/all.yml` has those of lab 1.
 
-from ipaddress import IPv4Address, IPv4Network
+The environment variable OUTPORT_LAB (1 to 9) chooses the lab: each has addresses, folders and processes of its own.
+"""
+
+import os
+from ipaddress import IPv4Network
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+VARIABLE = "OUTPORT_LAB"
+NUMBERS = range(1, 10)
+_chosen = os.environ.get(VARIABLE) or "1"
+if _chosen not in map(str, NUMBERS):
+    raise SystemExit(
+        f"bin/lab: {VARIABLE} is the number of a lab, {NUMBERS[0]} to {NUMBERS[-1]}; found '{_chosen}'. Unset it for the first."
+    )
+NUMBER = int(_chosen)
+_SUFFIX = "" if NUMBER == 1 else f"-{NUMBER}"
+
+# The images are shared.
 CACHE = Path("/var/cache/outport-lab")
-STATE = Path("/var/lib/outport-lab")
-LOGS = Path("/var/log/outport-lab")
-LOCK = Path("/run/outport-lab.lock")
+STATE = Path(f"/var/lib/outport-lab{_SUFFIX}")
+LOGS = Path(f"/var/log/outport-lab{_SUFFIX}")
+LOCK = Path(f"/run/outport-lab{_SUFFIX}.lock")
 
 WWW = STATE / "www"
 CERTIFICATES = STATE / "certificates"
@@ -21,18 +36,17 @@ HOSTS = STATE / "hosts"
 DATABASES = STATE / "databases"
 OVERRIDES = STATE / "overrides"
 
-BRIDGE = "outport-lab"
-CGROUP = "outport-lab"
-NFT_TABLE = "outport-lab"
+FIRST_BRIDGE = "outport-lab"
+BRIDGE = CGROUP = NFT_TABLE = f"{FIRST_BRIDGE}{_SUFFIX}"
 
 # What AWS calls a VPC: every host, and the lab itself as its router.
-PRIVATE = IPv4Network("10.213.0.0/16")
-GATEWAY = IPv4Address("10.213.0.1")
+PRIVATE = IPv4Network(f"10.{211 + 2 * NUMBER}.0.0/16")
+GATEWAY = PRIVATE[1]
 # Elastic IPs: translated to a host's private address, as EC2 does.
-PUBLIC = IPv4Network("10.214.0.0/24")
-PUBLIC_GATEWAY = IPv4Address("10.214.0.1")
+PUBLIC = IPv4Network(f"10.{212 + 2 * NUMBER}.0.0/24")
+PUBLIC_GATEWAY = PUBLIC[1]
 # Databases: the first one gets the address after this.
-DATABASE_BASE = IPv4Address("10.213.254.10")
+DATABASE_BASE = PRIVATE[254 * 256 + 10]
 
 AWS_PORT = 4566
 AWS_ENDPOINT = f"http://{GATEWAY}:{AWS_PORT}"

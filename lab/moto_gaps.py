@@ -7,7 +7,6 @@ moto reads MOTO_AMIS_PATH (lab/amis.json) when it is imported: set it before imp
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import threading
 from collections.abc import Callable
@@ -27,9 +26,9 @@ from moto.rds.exceptions import DBParameterGroupNotFoundError
 from moto.rds.models import DBInstance, DBParameterGroup, RDSBackend
 from moto.s3.models import FakeBucket
 
+from lab.layout import PUBLIC
+
 MOTO_VERSION = "5.2.5"
-# What the lab gives out instead of public addresses.
-PUBLIC_NETWORK = ipaddress.ip_network("10.214.0.0/24")
 FIRST_PUBLIC = 10
 
 # One answer at a time to "which address is free?".
@@ -77,10 +76,10 @@ def free_public_address() -> str:
         for backend in regions.values():
             taken |= {address.public_ip for address in backend.addresses}
             taken |= {interface.public_ip for interface in backend.enis.values()}
-    for address in list(PUBLIC_NETWORK.hosts())[FIRST_PUBLIC - 1 :]:
+    for address in list(PUBLIC.hosts())[FIRST_PUBLIC - 1 :]:
         if str(address) not in taken:
             return str(address)
-    raise RuntimeError(f"All public addresses of the lab ({PUBLIC_NETWORK}) are in use")
+    raise RuntimeError(f"All public addresses of the lab ({PUBLIC}) are in use")
 
 
 def give_out_reachable_addresses() -> None:

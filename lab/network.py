@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from lab.layout import (
     BRIDGE,
     DNS_PORT,
     FILES_PORT,
+    FIRST_BRIDGE,
     GATEWAY,
     GIT_PORT,
     METADATA_PORT,
@@ -22,11 +24,12 @@ from lab.layout import (
     PRIVATE,
     PUBLIC,
     PUBLIC_GATEWAY,
-    STATE,
+    VARIABLE,
 )
 
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
-_FORWARD_BEFORE = STATE / "ip_forward.before"
+# All labs' own: the last one that goes restores it.
+_FORWARD_BEFORE = Path("/run/outport-lab.ip_forward")
 
 
 def check_free() -> None:
@@ -42,7 +45,7 @@ def check_free() -> None:
             if network.subnet_of(ours):
                 raise LabError(
                     f"The lab uses the addresses {ours}, but this machine already reaches {destination} through '{device}'. "
-                    f"Take that interface down ('ip link set {device} down') while the lab is up, or use another machine."
+                    f"Take another lab, which has other addresses ({VARIABLE}=2 bin/lab up), or that interface down ('ip link set {device} down')."
                 )
 
 
@@ -80,14 +83,13 @@ def check_ports() -> None:
 
 def bring_up() -> None:
     """Create the bridge, its addresses and its firewall table. Safe to repeat."""
-    links = {link["ifname"] for link in json.loads(run(["ip", "-json", "link", "show"]))}
-    if BRIDGE not in links:
+    if BRIDGE not in _bridges():
         run(["ip", "link", "add", BRIDGE, "type", "bridge"])
     for interface in (f"{GATEWAY}/{PRIVATE.prefixlen}", f"{PUBLIC_GATEWAY}/{PUBLIC.prefixlen}"):
         run(["ip", "address", "replace", interface, "dev", BRIDGE])
     run(["ip", "link", "set", BRIDGE, "up"])
-    if not _FORWARD_BEFORE.exists():
-        _FORWARD_BEFORE.write_text(_FORWARD.read_text())
+    with suppress(FileExistsError), _FORWARD_BEFORE.open("x") as before:
+        before.write(_FORWARD.read_text())
     _FORWARD.write_text("1")
     translate({})
 
@@ -122,6 +124,16 @@ table ip {NFT_TABLE} {{
     )
 
 
+def others() -> set[str]:
+    """The bridges of other labs on this machine."""
+    return _bridges() - {BRIDGE}
+
+
+def _bridges() -> set[str]:
+    links = json.loads(run(["ip", "-json", "link", "show", "type", "bridge"]))
+    return {link["ifname"] for link in links if link.get("ifname", "").startswith(FIRST_BRIDGE)}
+
+
 def add_address(address: IPv4Address) -> None:
     """Give the lab's side of the bridge one more address: a service that is no host listens there."""
     run(["ip", "address", "replace", f"{address}/32", "dev", BRIDGE])
@@ -137,8 +149,8 @@ def take_down() -> None:
     tables = json.loads(run(["nft", "-j", "list", "tables"]))["nftables"]
     if any(entry.get("table", {}).get("name") == NFT_TABLE for entry in tables):
         run(["nft", "delete", "table", "ip", NFT_TABLE])
-    if any(link["ifname"] == BRIDGE for link in json.loads(run(["ip", "-json", "link", "show"]))):
+    if BRIDGE in _bridges():
         run(["ip", "link", "delete", BRIDGE])
-    if _FORWARD_BEFORE.exists():
+    if _FORWARD_BEFORE.exists() and not _bridges():
         _FORWARD.write_text(_FORWARD_BEFORE.read_text())
         _FORWARD_BEFORE.unlink()

@@ -20,10 +20,14 @@ from lab.layout import (
     CACHE,
     CERTIFICATES,
     DATABASES,
+    GATEWAY,
     KNOWN_HOSTS,
     LOCK,
     LOGS,
+    NUMBER,
     OVERRIDES,
+    PRIVATE,
+    PUBLIC,
     READY,
     REGION,
     REPOSITORY,
@@ -33,6 +37,7 @@ from lab.layout import (
     STATE,
     SUITES,
     USER,
+    VARIABLE,
     WWW,
 )
 from lab.status import HostStatus, Status
@@ -40,6 +45,7 @@ from lab.visitor import Visitor
 
 _DAEMON = "daemon"
 _PLAY_TIMEOUT = 1800
+_SETTINGS = REPOSITORY / "inventory/lab/group_vars/all.yml"
 
 
 @contextmanager
@@ -68,7 +74,7 @@ def is_up() -> bool:
 def settings() -> dict[str, object]:
     """The lab's settings as the playbooks see them: the environment's file, then what `up` was asked for."""
     found: dict[str, object] = {}
-    for file in (REPOSITORY / "inventory/lab/group_vars/all.yml", OVERRIDES / "group_vars/all.yml"):
+    for file in (_SETTINGS, OVERRIDES / "group_vars/all.yml"):
         if file.exists():
             found |= yaml.safe_load(file.read_text()) or {}
     return found
@@ -89,7 +95,11 @@ def environment() -> dict[str, str]:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ENDPOINT_URL": AWS_ENDPOINT,
         "AWS_SECRET_ACCESS_KEY": "no-secret-of-any-account",
+        VARIABLE: str(NUMBER),
         "OUTPORT_LAB_CA": str(SITE_CA),
+        "OUTPORT_LAB_GATEWAY": str(GATEWAY),
+        "OUTPORT_LAB_NETWORK": str(PRIVATE),
+        "OUTPORT_LAB_STATE": str(STATE),
         "PATH": f"{REPOSITORY / '.venv/bin'}:{os.environ['PATH']}",
     }
 
@@ -157,9 +167,20 @@ def _remember(wanted: Mapping[str, object], fresh: bool) -> None:
                 f"The lab has {now['web_count']} hosts, {wanted['web_count']} were asked for; provisioning removes none. Run bin/lab down first."
             )
         wanted = (yaml.safe_load(file.read_text()) or {}) | wanted
+    wanted = _places() | wanted
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump(dict(wanted)) if wanted else "{}\n")
     (OVERRIDES / "hosts.yml").write_text("all: {}\n")
+
+
+def _places() -> dict[str, object]:
+    """The settings that name an address or a folder of lab 1, with this lab's own."""
+    text = _SETTINGS.read_text()
+    first: dict[str, object] = yaml.safe_load(text)
+    for start, ours in (("10.213.", PRIVATE), ("10.214.", PUBLIC)):
+        text = text.replace(start, "{}.{}.".format(*str(ours).split(".")))
+    own: dict[str, object] = yaml.safe_load(text.replace("/var/lib/outport-lab/", f"{STATE}/"))
+    return {name: value for name, value in own.items() if value != first[name]}
 
 
 def _prepare() -> None:
@@ -333,6 +354,10 @@ def purge() -> None:
     with locked():
         with step("Take the lab down", "down"):
             _clear()
+        if others := network.others():
+            raise LabError(
+                f"Another lab runs from the images in {CACHE} ({', '.join(sorted(others))}); they stay. Take it down first."
+            )
         for folder in (CACHE, LOGS):
             if folder.exists():
                 shutil.rmtree(folder)

@@ -11,6 +11,7 @@ import shlex
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -183,6 +184,50 @@ def remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **wanted: object
     monkeypatch.setattr(operations, "OVERRIDES", tmp_path)
     operations._remember({}, fresh=True)
     operations._remember(wanted, fresh=False)
+
+
+def in_lab(number: str, *statements: str) -> subprocess.CompletedProcess[str]:
+    """Python's answer to some statements, in the lab of this number."""
+    return subprocess.run(
+        [sys.executable, "-c", "; ".join(statements)],
+        cwd=layout.REPOSITORY,
+        env={**os.environ, layout.VARIABLE: number},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_second_lab_shares_nothing_but_the_images() -> None:
+    """All that its settings name is its own, too."""
+    shown = [
+        in_lab(
+            number,
+            "from lab import layout, operations",
+            "places = {n: str(v) for n, v in vars(layout).items() if n.isupper()}",
+            "settings = {n: str(v) for n, v in operations.settings().items()} | operations._places()",
+            "import json; print(json.dumps([places, {n: str(v) for n, v in settings.items()}]))",
+        )
+        for number in ("1", "2")
+    ]
+    (first, settings), (second, others) = (json.loads(found.stdout) for found in shown)
+    assert {
+        name for name in first if first[name] == second[name] and first[name].startswith(("/var/", "/run", "10."))
+    } == {"CACHE"}
+    assert second["PRIVATE"] == "10.215.0.0/16"
+    for value in others.values():
+        assert "10.213." not in value
+        assert "10.214." not in value
+        assert "/outport-lab/" not in value
+    assert others["ssh_allowed_cidrs"] == "['10.215.0.0/16', '10.216.0.0/24']"
+    assert settings["ssh_allowed_cidrs"] == "['10.213.0.0/16', '10.214.0.0/24']"
+
+
+@pytest.mark.parametrize("number", ["0", "10", "two", "-1"])
+def test_a_lab_that_is_no_number_is_refused(number: str) -> None:
+    done = in_lab(number, "import lab.layout")
+    assert done.returncode == 1
+    assert f"OUTPORT_LAB is the number of a lab, 1 to 9; found '{number}'" in done.stderr
 
 
 def test_another_suite_than_the_labs_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from conftest import Played
 
 from lab import operations
-from lab.layout import CGROUP
+from lab.layout import CGROUP, GATEWAY
 from lab.visitor import Visitor
 
 Play = Callable[..., Played]
@@ -21,7 +21,7 @@ def changed(played: Played) -> list[str]:
 def test_an_unknown_ref_is_refused(play: Play, site: Visitor) -> None:
     played = play("site.yml", "--extra-vars", "app_ref=no-such-branch")
     assert played.returncode != 0
-    assert "was not fetched from git://10.213.0.1/app.git at 'no-such-branch'" in played.stdout
+    assert f"was not fetched from git://{GATEWAY}/app.git at 'no-such-branch'" in played.stdout
     assert "Mend app_ref" in played.stdout
     assert changed(played) == []
 

@@ -15,7 +15,7 @@ import pytest
 from conftest import Change, Played, Visits, messages, note_refusal, shown
 
 from lab import operations
-from lab.layout import REPOSITORY
+from lab.layout import GATEWAY, REPOSITORY
 
 VERSIONS = REPOSITORY / "app" / "migrations" / "versions"
 Deploy = Callable[..., Played]
@@ -77,9 +77,9 @@ BAD = [
     ),
     Bad(
         "repository away",
-        ("was not fetched from git://10.213.0.1/gone.git", "Mend app_ref"),
+        (f"was not fetched from git://{GATEWAY}/gone.git", "Mend app_ref"),
         (),
-        ("-e", "app_repository=git://10.213.0.1/gone.git"),
+        ("-e", f"app_repository=git://{GATEWAY}/gone.git"),
         built=False,
     ),
     Bad(

@@ -4,6 +4,8 @@ import json
 
 from testinfra.host import Host
 
+from lab.layout import AWS_ENDPOINT
+
 HOME = "/opt/aws/amazon-cloudwatch-agent"
 
 
@@ -20,7 +22,7 @@ def test_the_agent_took_the_configuration(host: Host) -> None:
     groups = {entry["log_group_name"] for entry in loaded["logs"]["logs_collected"]["files"]["collect_list"]}
     assert groups == {"/outport/scenario/nginx-access", "/outport/scenario/nginx-error"}
     assert loaded["metrics"]["namespace"] == "Outport/scenario"
-    assert loaded["metrics"]["endpoint_override"] == "http://10.213.0.1:4566"
+    assert loaded["metrics"]["endpoint_override"] == AWS_ENDPOINT
 
 
 def test_the_stand_in_says_that_it_is_one(host: Host) -> None:
