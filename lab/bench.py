@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import shlex
 import signal
 import statistics
 import subprocess
@@ -17,19 +16,14 @@ from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 from socket import create_connection
 from ssl import create_default_context
-from tempfile import TemporaryDirectory
 from types import FrameType
 
 from lab import operations
 from lab.commands import run
 from lab.console import LabError
-from lab.layout import GATEWAY, REPOSITORY, SITE_CA, STATE
+from lab.layout import GATEWAY, REPOSITORY, SITE_CA
 from lab.load import Load, Plan, Result, plan_for_site
-
-_BARE = STATE / "git/app.git"
-# What a changed app adds to its answers.
-HEADER = "X-Change"
-_ENTRY = "app/run.py"
+from lab.repositories import APP, HEADER, publish_change, remove_branch
 
 _ROUNDS = 3
 _RATE, _AT_LEAST = 100, 2500
@@ -37,38 +31,6 @@ _LONGEST = 600
 _NAME = "outport-bench"
 _FOLDER = f"/srv/{_NAME}"
 _PORT = 8443
-
-
-# A change of the app
-
-
-def publish_change(branch: str, mark: str) -> str:
-    """Put a commit on a branch of the lab's repository: what the lab deploys, with one line more; the commit.
-
-    With that line each answer of the app has the header `HEADER` with the value `mark`.
-    """
-    line = f'app.after_request(lambda answer: answer.headers.set("{HEADER}", "{mark}") or answer)\n'
-    with TemporaryDirectory() as folder:
-        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-        entry = _git(f"show lab:{_ENTRY}")
-        blob = _git("hash-object -w --stdin", f"{entry}{line}").strip()
-        _git("read-tree lab", env=index)
-        _git(f"update-index --cacheinfo 100644,{blob},{_ENTRY}", env=index)
-        tree = _git("write-tree", env=index).strip()
-    parent = branch if _git(f"for-each-ref refs/heads/{branch}") else "lab"
-    author = "-c user.name=Outport -c user.email=lab@lab.test"
-    commit = _git(f"{author} commit-tree -p {parent} -m 'Say {mark}' {tree}").strip()
-    _git(f"update-ref refs/heads/{branch} {commit}")
-    return commit
-
-
-def remove_branch(branch: str) -> None:
-    """Take a branch of the lab's repository away. Safe to repeat."""
-    _git(f"update-ref -d refs/heads/{branch}")
-
-
-def _git(words: str, text: str | None = None, env: dict[str, str] | None = None) -> str:
-    return run(["git", "-C", _BARE, *shlex.split(words)], timeout=60, input_text=text, env=env)
 
 
 # The two ways
@@ -216,7 +178,7 @@ def _prepared() -> Iterator[None]:
         try:
             _on_host(_REMOVE, 150)
         finally:
-            remove_branch(_NAME)
+            remove_branch(APP, _NAME)
             if _serving() != began_with:
                 # The settings' own release is built already: this is quick.
                 _command([REPOSITORY / "bin/lab", "play", "playbooks/deploy.yml"])

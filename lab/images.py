@@ -1,6 +1,5 @@
 """The trees that hosts and databases start from, built once by mmdebstrap and kept in the cache."""
 
-import fcntl
 import hashlib
 import shutil
 from collections.abc import Callable
@@ -64,20 +63,17 @@ def build_mysql(log: Path) -> None:
 
 
 def _build(image: Path, make: Callable[[Path], None]) -> None:
+    if image.exists():
+        return
+    partial = image.with_name(f"{image.name}.partial")
+    _remove(partial)
     CACHE.mkdir(parents=True, exist_ok=True)
-    # Another lab may be building it.
-    with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if image.exists():
-            return
-        partial = image.with_name(f"{image.name}.partial")
+    try:
+        make(partial)
+    except LabError as error:
         _remove(partial)
-        try:
-            make(partial)
-        except LabError as error:
-            _remove(partial)
-            raise LabError(f"{error} Is the package mirror reachable, and is there room in {CACHE}?") from None
-        partial.rename(image)
+        raise LabError(f"{error} Is the package mirror reachable, and is there room in {CACHE}?") from None
+    partial.rename(image)
 
 
 def _remove(tree: Path) -> None:

@@ -124,7 +124,8 @@ def up(wanted: Mapping[str, object], until: str) -> None:
         if fresh:
             _clear()
         _remember(wanted, fresh)
-        _prepare()
+        with _preparing():
+            _prepare()
         if fresh:
             with step(
                 "Start the imitation AWS, name resolution, certificate authority and git server", "services"
@@ -181,6 +182,19 @@ def _places() -> dict[str, object]:
         text = text.replace(start, "{}.{}.".format(*str(ours).split(".")))
     own: dict[str, object] = yaml.safe_load(text.replace("/var/lib/outport-lab/", f"{STATE}/"))
     return {name: value for name, value in own.items() if value != first[name]}
+
+
+@contextmanager
+def _preparing() -> Iterator[None]:
+    """Hold the lock of what all labs share: this machine's packages and the images."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with step("Wait for another lab, which installs packages or builds images", "wait"):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _prepare() -> None:

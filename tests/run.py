@@ -1,21 +1,27 @@
-"""Runs every check of the project, stage by stage, and counts: what `bin/test` does."""
+"""Runs every check of the project, in lanes side by side, and counts: what `bin/test` does."""
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".cache" / "test"
 PROGRAMS = ROOT / ".venv" / "bin"
-SCENARIO_TIMEOUT = 900
+LONGEST = 900
+LINES = 150
+# The tests' own labs; the first ones are people's.
+LABS = (8, 9)
+# End-to-end tests that the second lab makes, in this order: the last one leaves a second host behind.
+OF_THE_SECOND = ("any_app", "backup", "browser", "host", "site", "terminal", "troubleshooting", "two_hosts")
 
 
 class Run:
@@ -23,22 +29,28 @@ class Run:
 
     def __init__(self) -> None:
         self.passed = self.failed = 0
+        self.began = time.monotonic()
         self._lock = threading.Lock()
         LOGS.mkdir(parents=True, exist_ok=True)
 
-    def check(self, name: str, command: list[str], timeout: float = 900, report: Path | None = None) -> bool:
-        """Run a command as one check, or as many as its JUnit report tells; show the end of its output when it fails."""
-        log = LOGS / f"{name.replace(' ', '-').replace('/', '-')}.log"
+    def check(
+        self, name: str, command: list[str], timeout: float = 900, report: Path | None = None, lab: int = 0
+    ) -> bool:
+        """Run a command as one check, or as many as its JUnit report tells; show the end of its output when it fails.
+
+        `lab` is the number of the lab that it uses, 0 for none.
+        """
+        log = LOGS / f"{re.sub('[^a-z0-9.-]+', '-', name.lower())}.log"
         if report:
             report.unlink(missing_ok=True)
-        print(f"… {name}", flush=True)
         began = time.monotonic()
+        self._say(f"… {name}")
         with log.open("w") as output:
             try:
                 code = subprocess.run(
                     command,
                     cwd=ROOT,
-                    env=environment(),
+                    env=environment(lab),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
@@ -55,16 +67,21 @@ class Run:
             passed = 1
         told = f"{'✗' if failed else '✓'} {name}: {passed} passed, {failed} failed  {time.monotonic() - began:.0f} s"
         if failed:
-            told = "\n  | ".join([told, *log.read_text(errors="replace").splitlines()[-80:]])
+            told = "\n  | ".join([told, *log.read_text(errors="replace").splitlines()[-LINES:]])
         with self._lock:
             self.passed += passed
             self.failed += failed
-            print(told, flush=True)
+        self._say(told)
         return not failed
 
+    def _say(self, words: str) -> None:
+        minutes, seconds = divmod(int(time.monotonic() - self.began), 60)
+        with self._lock:
+            print(f"{minutes:3}:{seconds:02} {words}", flush=True)
 
-def environment() -> dict[str, str]:
-    """What checks see: the project's tools first, plain output."""
+
+def environment(lab: int = 0) -> dict[str, str]:
+    """What checks see: the project's tools first, plain output, and of the labs only the given one."""
     return {
         **os.environ,
         "PATH": f"{PROGRAMS}:{os.environ['PATH']}",
@@ -73,6 +90,7 @@ def environment() -> dict[str, str]:
         "ANSIBLE_NOCOLOR": "1",
         # Not the one of production, which asks a real account.
         "ANSIBLE_INVENTORY": str(ROOT / "tests/data/inventory.yml"),
+        "OUTPORT_LAB": str(lab or ""),
     }
 
 
@@ -97,8 +115,6 @@ def lint(run: Run) -> None:
     run.check("lint: ruff format", ["ruff", "format", "--check", "."])
     run.check("lint: yamllint", ["yamllint", "--strict", "."])
     run.check("lint: ansible-lint", ["ansible-lint", "--strict"])
-    if shutil.which("shellcheck") is None and os.geteuid() == 0:
-        run.check("install shellcheck", ["apt-get", "install", "--yes", "--no-install-recommends", "shellcheck"])
     run.check("lint: shellcheck", ["shellcheck", *shell_scripts()])
 
 
@@ -123,59 +139,65 @@ def fast(run: Run) -> None:
     pytest(run, "fast tests", ["tests", "--ignore=tests/end_to_end"])
 
 
-def pytest(run: Run, name: str, arguments: list[str], before: list[str] | None = None) -> None:
+def pytest(run: Run, name: str, arguments: list[str], lab: int = 0) -> None:
     """Run pytest and count its tests."""
     report = LOGS / f"{name.replace(':', '').replace(' ', '-')}.xml"
-    run.check(
-        name, [*(before or []), "pytest", "-p", "no:cacheprovider", f"--junitxml={report}", *arguments], report=report
-    )
+    command = ["pytest", "-p", "no:cacheprovider", f"--junitxml={report}", *arguments]
+    run.check(name, command, LONGEST, report, lab)
 
 
-def roles(run: Run) -> None:
+def roles(run: Run, lab: int) -> None:
     """Each role on a fresh host: checked, converged, converged again without a change, looked at."""
-    if not lab(run, "services"):
+    if not bring_up(run, lab, "services"):
         return
-    for scenario in scenarios():
-        molecule(run, scenario)
+    for scenario in sorted(folder.parent.name for folder in (ROOT / "molecule").glob("*/molecule.yml")):
+        command = [*lab_environment(), "molecule", "test", "-s", scenario]
+        run.check(f"molecule: {scenario}", command, LONGEST, LOGS / f"molecule-{scenario}.xml", lab)
 
 
-def molecule(run: Run, scenario: str) -> None:
-    """Run one scenario and count what its tests look at."""
-    command = [*lab_environment(), "molecule", "test", "-s", scenario]
-    run.check(f"molecule: {scenario}", command, SCENARIO_TIMEOUT, LOGS / f"molecule-{scenario}.xml")
+def stack(run: Run, lab: int) -> None:
+    """The whole stack, from nothing to the site, then what it promises: a lab's share of it."""
+    first = lab == LABS[0]
+    if first and bring_up(run, lab, "provision"):
+        run.check(
+            "site.yml --check --diff on a bare host", ["bin/lab", "play", "site.yml", "--check", "--diff"], lab=lab
+        )
+    if not bring_up(run, lab, "site"):
+        return
+    if first:
+        pytest(run, "the app on MySQL", ["tests/app", "--mysql"], lab)
+    for module in share(lab):
+        pytest(run, f"end to end: {module.replace('_', ' ')}", [f"tests/end_to_end/test_{module}.py"], lab)
 
 
-def scenarios() -> Iterator[str]:
-    """The scenarios of single roles."""
-    return (
-        folder.parent.name
-        for folder in sorted((ROOT / "molecule").glob("*/molecule.yml"))
-        if folder.parent.name != "default"
-    )
+def share(lab: int) -> list[str]:
+    """The end-to-end tests of a lab, by module."""
+    if lab == LABS[1]:
+        return list(OF_THE_SECOND)
+    found = sorted(path.stem.removeprefix("test_") for path in (ROOT / "tests/end_to_end").glob("test_*.py"))
+    return [name for name in found if name not in OF_THE_SECOND]
 
 
-def stack(run: Run) -> None:
-    """The whole stack, from nothing to the site, then what it promises."""
-    if lab(run, "provision"):
-        run.check("site.yml --check --diff on a bare host", ["bin/lab", "play", "site.yml", "--check", "--diff"])
-    if lab(run, "site"):
-        molecule(run, "default")
-        pytest(run, "the app on MySQL", ["tests/app", "--mysql"])
-        # In the order of their names: the one that ends with two hosts is the last.
-        for module in sorted((ROOT / "tests/end_to_end").glob("test_*.py")):
-            pytest(run, f"end to end: {module.stem.removeprefix('test_').replace('_', ' ')}", [str(module)])
+def bring_up(run: Run, lab: int, until: str) -> bool:
+    """Bring a lab up to a stage."""
+    return run.check(f"bin/lab up --until {until} (lab {lab})", ["bin/lab", "up", "--until", until], 1800, lab=lab)
 
 
-def lab(run: Run, until: str) -> bool:
-    """Bring the lab up to a stage."""
-    return run.check(f"bin/lab up --until {until}", ["bin/lab", "up", "--until", until], 1800)
+def install(run: Run) -> None:
+    """Install what the checks need of Debian, before several of them could want to."""
+    programs = {"shellcheck": ["shellcheck"], "chromium": ["chromium", "fonts-dejavu-core", "fonts-noto-color-emoji"]}
+    missing = [package for name, packages in programs.items() if not shutil.which(name) for package in packages]
+    if missing and os.geteuid() == 0:
+        run.check("apt-get update", ["apt-get", "update"])
+        run.check(f"install {' '.join(missing)}", ["apt-get", "install", "--yes", "--no-install-recommends", *missing])
 
 
-# In their order; the stages of one group run side by side: fast tests work while the roles' mostly wait for their hosts.
-GROUPS: tuple[dict[str, Callable[[Run], None]], ...] = (
-    {"lint": lint},
-    {"fast": fast, "roles": roles},
-    {"stack": stack},
+# What runs side by side. Each stage of a lane waits for those before it.
+STAGES = ("lint", "fast", "roles", "stack")
+LANES: tuple[tuple[tuple[str, Callable[[Run], None]], ...], ...] = (
+    (("lint", lint), ("fast", fast)),
+    (("roles", lambda run: roles(run, LABS[1])), ("stack", lambda run: stack(run, LABS[1]))),
+    (("stack", lambda run: stack(run, LABS[0])),),
 )
 
 
@@ -184,21 +206,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="bin/test", description="Run the project's checks; without a name, all of them."
     )
-    names = [name for group in GROUPS for name in group]
-    parser.add_argument("stage", nargs="*", choices=[*names, []], help=", ".join(names))
-    wanted = parser.parse_args().stage or names
-    was_up = subprocess.run(["bin/lab", "status"], cwd=ROOT, capture_output=True, check=False).returncode == 0
+    parser.add_argument("stage", nargs="*", choices=[*STAGES, []], help=", ".join(STAGES))
+    wanted = parser.parse_args().stage or STAGES
     run = Run()
-    began = time.monotonic()
+    install(run)
     try:
-        for group in GROUPS:
-            with ThreadPoolExecutor() as pool:
-                list(pool.map(lambda stage: stage(run), [group[name] for name in group if name in wanted]))
+        with ThreadPoolExecutor() as pool:
+            lanes = [[work for name, work in lane if name in wanted] for lane in LANES]
+            list(pool.map(lambda lane: [work(run) for work in lane], lanes))
     finally:
-        if not was_up and {"roles", "stack"} & set(wanted):
-            run.check("bin/lab down", ["bin/lab", "down"])
+        for lab in LABS if {"roles", "stack"} & set(wanted) else ():
+            run.check(f"bin/lab down (lab {lab})", ["bin/lab", "down"], lab=lab)
     print(
-        f"\nAll stages took {(time.monotonic() - began) / 60:.1f} minutes; the logs are in {LOGS.relative_to(ROOT)}/."
+        f"\nAll stages took {(time.monotonic() - run.began) / 60:.1f} minutes; the logs are in {LOGS.relative_to(ROOT)}/."
     )
     print(f"{run.passed} passed, {run.failed} failed")
     return 1 if run.failed else 0

@@ -1,45 +1,23 @@
 """The lab with the whole stack up, as `bin/lab up` leaves it."""
 
 import json
-import re
-import subprocess
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from itertools import takewhile
+from typing import Any
 
 import pytest
-import yaml
+import testinfra
+from support import loads, plays
+from support.plays import Played
+from testinfra.host import Host
 
-from lab import operations
-from lab.bench import HEADER, publish_change, remove_branch
-from lab.layout import REPOSITORY, SITE_CA, STATE
-from lab.load import Result
+from lab import login, operations
+from lab.layout import REPOSITORY, SSH_CONFIG
+from lab.repositories import APP, DEPLOYED, publish, publish_change, remove_branch
 from lab.visitor import Visitor
-
-Played = subprocess.CompletedProcess[str]
-
-
-@pytest.fixture(scope="session")
-def play() -> Callable[..., Played]:
-    """Runs ansible-playbook in the lab as a person does; keeps its output and exit code."""
-
-    def run(*arguments: str) -> Played:
-        command = [str(REPOSITORY / "bin/lab"), "play", *arguments]
-        return subprocess.run(
-            command,
-            cwd=REPOSITORY,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-
-    return run
 
 
 @pytest.fixture
@@ -50,6 +28,19 @@ def site() -> Iterator[Visitor]:
     yield visitor
     assert visitor.get("/").status == 200
     assert visitor.get("/api/v1/listings").status == 200
+
+
+@pytest.fixture(scope="session")
+def web() -> Host:
+    """The first web host, from inside, as root."""
+    address = operations.find_host("web-1").private
+    return testinfra.get_host(f"ssh://{address}?sudo=true&ssh_config={SSH_CONFIG}&controlpersist=60")
+
+
+@pytest.fixture(scope="session")
+def secret() -> dict[str, Any]:
+    """The database credentials in plain text, as only the app and the operator can read them."""
+    return login.database_credentials()
 
 
 @dataclass
@@ -96,18 +87,9 @@ def undisturbed(visits: Visits) -> Iterator[Visits]:
 @pytest.fixture
 def new_commit() -> Iterator[str]:
     """A branch of the app's repository with a commit of its own and the same content."""
-    bare = STATE / "git/app.git"
-
-    def git(*arguments: str) -> str:
-        author = ["-c", "user.name=Outport lab", "-c", "user.email=lab@lab.test"]
-        return subprocess.run(
-            ["git", *author, *arguments], cwd=bare, capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    commit = git("commit-tree", "-p", "lab", "-m", "Change nothing", "lab^{tree}")
-    git("update-ref", "refs/heads/again", commit)
+    publish(APP, "again", {}, DEPLOYED, "Change nothing")
     yield "again"
-    git("update-ref", "-d", "refs/heads/again")
+    remove_branch(APP, "again")
 
 
 @dataclass(frozen=True)
@@ -124,29 +106,7 @@ def change() -> Iterator[Change]:
     mark = uuid.uuid4().hex[:8]
     publish_change(f"change-{mark}", mark)
     yield Change(f"change-{mark}", mark)
-    remove_branch(f"change-{mark}")
-
-
-def shown(host: str) -> str | None:
-    """The mark of the change that a host's app shows to a visitor; None for what the settings deploy."""
-    return visitor_of(host).get("/healthz").headers.get(HEADER.lower())
-
-
-def visitor_of(host: str) -> Visitor:
-    """A visitor of the site who reaches this host, whichever else the name leads to."""
-    return Visitor(str(operations.settings()["site_domain"]), operations.find_host(host).public, SITE_CA)
-
-
-@pytest.fixture(scope="session")
-def deploy(play: Callable[..., Played]) -> Callable[..., Played]:
-    """Deploys a ref, with further options of ansible-playbook."""
-    return lambda ref, *options: play("playbooks/deploy.yml", "-e", f"ref={ref}", *options)
-
-
-@pytest.fixture(scope="session")
-def rollback(play: Callable[..., Played]) -> Callable[..., Played]:
-    """Goes back to the previous release."""
-    return lambda *options: play("playbooks/rollback.yml", *options)
+    remove_branch(APP, f"change-{mark}")
 
 
 REFUSALS: dict[str, dict[str, object]] = {}
@@ -156,7 +116,7 @@ def note_refusal(name: str, played: Played, seconds: float, visits: Visits) -> N
     """Keep how a release was refused, in .cache/test/refusals.json and for the table at the end."""
     REFUSALS[name] = {
         # The last one says how things stand.
-        "message": messages(played)[-2].splitlines()[0],
+        "message": played.messages[-2].splitlines()[0],
         "seconds": round(seconds, 1),
         "visits": visits.asked,
         "disturbed": len(visits.disturbed),
@@ -166,25 +126,15 @@ def note_refusal(name: str, played: Played, seconds: float, visits: Visits) -> N
     file.write_text(json.dumps(REFUSALS, indent=1) + "\n")
 
 
-def messages(played: Played) -> list[str]:
-    """What the tasks that failed said, in order."""
-    found = []
-    for part in re.split(r"^fatal: .*=> ?$", played.stdout, flags=re.MULTILINE)[1:]:
-        result = "\n".join(takewhile(lambda line: not line or line.startswith("    "), part.splitlines()[1:]))
-        found.append(str(yaml.safe_load(result)["msg"]))
-    return found
-
-
-LOADS: dict[str, Result] = {}
-
-
-def quote(name: str, result: Result) -> None:
-    """Keep what came of a load, in .cache/test/load.json and for the table at the end."""
-    LOADS[name] = result
-    file = REPOSITORY / ".cache/test/load.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    known = json.loads(file.read_text()) if file.exists() else {}
-    file.write_text(json.dumps(known | {name: result.summary()}, indent=1) + "\n")
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Show with a test that fails how its runs of playbooks ended."""
+    report: pytest.TestReport = yield  # type: ignore[assignment]
+    if report.failed:
+        report.sections += [("playbook", str(played)) for played in plays.DONE]
+    if call.when == "teardown":
+        plays.DONE.clear()
+    return report  # type: ignore[return-value]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -195,9 +145,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             f"{name} ({refusal['seconds']} s, {refusal['disturbed']} of {refusal['visits']} visits disturbed): {refusal['message']}"
         )
-    if LOADS:
+    if loads.RESULTS:
         terminalreporter.section("requests while things change")
-    for name, result in LOADS.items():
+    for name, result in loads.RESULTS.items():
         terminalreporter.write_line(
             f"{name}: {result.failed} of {result.total} failed, {result.retried} sent again, "
             f"99 of 100 within {result.within(0.99):.0f} ms, slowest {result.slowest.ms:.0f} ms ({result.slowest.kind})"

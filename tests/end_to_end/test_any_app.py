@@ -3,19 +3,20 @@
 import base64
 import hashlib
 import json
-import subprocess
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import apps
 import boto3
 import pytest
-from conftest import Played, Visits, messages
+from conftest import Visits
+from support.hosts import live, on_host, units
+from support.plays import play
 
 from lab import operations
 from lab.layout import AWS_ENDPOINT
+from lab.repositories import address, publish, remove
 from lab.visitor import Visitor
 
 # Each answers what the fixture `site` asks for, so that visits go on while one app takes the place of another.
@@ -149,15 +150,14 @@ def version(number: int, revision: int) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def the_example_app_again(play: Callable[..., Played]) -> Iterator[None]:
+def the_example_app_again() -> Iterator[None]:
     """What the lab's own settings say serves in the end, and nothing of another app runs."""
     yield
-    played = play("site.yml", *QUICK)
-    assert played.returncode == 0, played.stdout[-3000:]
-    assert running() == {f"listings@{live()}.service"}
+    play("site.yml", *QUICK).passed()
+    assert units() == {f"listings@{live()}.service"}
     assert timers() == {"listings-clean.timer"}
     for name in ("bare", "parcel"):
-        apps.remove(name)
+        remove(name)
 
 
 def settings(folder: Path, **changed: Any) -> Given:
@@ -167,20 +167,19 @@ def settings(folder: Path, **changed: Any) -> Given:
     return ("-e", f"@{file}", *QUICK)
 
 
-def test_a_file_with_requirements_is_an_app(play: Callable[..., Played], undisturbed: Visits, tmp_path: Path) -> None:
+def test_a_file_with_requirements_is_an_app(undisturbed: Visits, tmp_path: Path) -> None:
     """No lock, no hashes, no gunicorn, no health path, no set-up."""
-    apps.publish("bare", "main", BARE)
+    publish("bare", "main", BARE)
     given = settings(
         tmp_path,
-        app_repository=apps.address("bare"),
+        app_repository=address("bare"),
         app_entry="app:application",
         app_setup_commands=[],
         app_health_path="/",
     )
-    played = play("site.yml", *given)
-    assert played.returncode == 0, played.stdout[-3000:]
+    play("site.yml", *given).passed()
     assert operations.visitor().get("/").body == b"a bare app"
-    assert running() == {f"listings@{live()}.service"}
+    assert units() == {f"listings@{live()}.service"}
 
 
 @pytest.fixture(scope="module")
@@ -192,10 +191,10 @@ def token() -> str:
 @pytest.fixture(scope="module")
 def parcel(token: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Given]:
     """Options that deploy the package, with all that settings offer; what it made in the database is gone afterwards."""
-    apps.publish("parcel", "main", version(1, 1), message="Version 1")
+    publish("parcel", "main", version(1, 1), message="Version 1")
     yield settings(
         tmp_path_factory.mktemp("parcel"),
-        app_repository=apps.address("parcel"),
+        app_repository=address("parcel"),
         app_entry="parcel:create_app()",
         app_setup_commands=["python -m parcel.schema upgrade"],
         app_schema_command="python -m parcel.schema current",
@@ -215,14 +214,11 @@ def parcel(token: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Giv
     )
 
 
-def test_a_package_with_all_that_settings_offer(
-    play: Callable[..., Played], undisturbed: Visits, parcel: Given, token: str
-) -> None:
-    played = play("site.yml", *parcel)
-    assert played.returncode == 0, played.stdout[-3000:]
+def test_a_package_with_all_that_settings_offer(undisturbed: Visits, parcel: Given, token: str) -> None:
+    played = play("site.yml", *parcel).passed()
     visitor = operations.visitor()
     assert visitor.get("/").json() == {"version": 1, "motto": MOTTO, "secret": digest(token)}
-    assert running() == units_of(live())
+    assert units() == units_of(live())
     for name in ("worker", "clock"):
         assert f"{name} 1 {digest(token)}" in words_of(f"listings-{name}@{live()}.service")
     assert "listings-digest.timer" in timers()
@@ -234,9 +230,8 @@ def test_a_package_with_all_that_settings_offer(
     assert hashed.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert plain.headers["cache-control"] == "no-cache"
     assert plain.headers["content-type"] == "text/css"
-    played = play("playbooks/deploy.yml", *parcel)
-    assert played.returncode == 0, played.stdout[-3000:]
-    assert [line for line in played.stdout.splitlines() if line.startswith("changed:")] == []
+    played = play("playbooks/deploy.yml", *parcel).passed()
+    assert played.changed == []
 
 
 def test_a_secret_is_in_no_file_and_in_no_environment(site: Visitor, parcel: Given, token: str) -> None:
@@ -263,44 +258,36 @@ for place in places:
         print("found in", place)
 print(read > 1000)
 """
-    assert on_host("sudo python3 -", script) == "True"
+    assert on_host("sudo python3 -", text=script) == "True"
 
 
-def test_a_rollback_takes_the_other_processes_along(
-    play: Callable[..., Played], undisturbed: Visits, parcel: Given
-) -> None:
+def test_a_rollback_takes_the_other_processes_along(undisturbed: Visits, parcel: Given) -> None:
     first = live()
-    apps.publish("parcel", "main", version(2, 1), onto="main", message="Version 2")
+    publish("parcel", "main", version(2, 1), onto="main", message="Version 2")
     for playbook, number in (("deploy", 2), ("rollback", 1)):
-        played = play(f"playbooks/{playbook}.yml", *parcel)
-        assert played.returncode == 0, played.stdout[-3000:]
+        play(f"playbooks/{playbook}.yml", *parcel).passed()
         assert operations.visitor().get("/").json()["version"] == number
         # Of the release that is live, and of no other.
-        assert running() == units_of(live())
+        assert units() == units_of(live())
         assert f"worker {number} " in words_of(f"listings-worker@{live()}.service")
     assert live() == first
 
 
-def test_a_schema_that_moved_refuses_a_rollback(
-    play: Callable[..., Played], undisturbed: Visits, parcel: Given
-) -> None:
+def test_a_schema_that_moved_refuses_a_rollback(undisturbed: Visits, parcel: Given) -> None:
     first = live()
-    apps.publish("parcel", "main", version(3, 2), onto="main", message="Version 3")
-    played = play("playbooks/deploy.yml", *parcel)
-    assert played.returncode == 0, played.stdout[-3000:]
+    publish("parcel", "main", version(3, 2), onto="main", message="Version 3")
+    played = play("playbooks/deploy.yml", *parcel).passed()
     third = live()
-    played = play("playbooks/rollback.yml", *parcel)
-    assert played.returncode != 0
-    said = messages(played)[0]
+    played = play("playbooks/rollback.yml", *parcel).refused()
+    said = played.messages[0]
     assert f"Release {first} knows the schema '1';\nthe database is at '2'. Nothing was changed." in said
     assert "-e schema_moved=accept" in said
     assert "playbooks/deploy.yml" in said
     assert live() == third
-    assert running() == units_of(third)
-    played = play("playbooks/rollback.yml", *parcel, "-e", "schema_moved=accept")
-    assert played.returncode == 0, played.stdout[-3000:]
+    assert units() == units_of(third)
+    played = play("playbooks/rollback.yml", *parcel, "-e", "schema_moved=accept").passed()
     assert live() == first
-    assert running() == units_of(first)
+    assert units() == units_of(first)
 
 
 def encrypted(text: str) -> str:
@@ -323,20 +310,9 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def live() -> str:
-    """The release that serves."""
-    return on_host("basename $(readlink /srv/listings/live)")
-
-
 def units_of(release: str) -> set[str]:
     """The services of the parcel app in a release."""
     return {f"listings{process}@{release}.service" for process in ("", "-worker", "-clock")}
-
-
-def running() -> set[str]:
-    """The app's services that are loaded."""
-    lines = on_host("systemctl list-units --plain --no-legend 'listings@*.service' 'listings-*@*.service'").splitlines()
-    return {line.split()[0] for line in lines}
 
 
 def timers() -> set[str]:
@@ -348,9 +324,3 @@ def timers() -> set[str]:
 def words_of(unit: str) -> str:
     """What a service wrote."""
     return on_host(f"sudo journalctl --no-pager --output=cat --unit={unit}")
-
-
-def on_host(command: str, script: str = "") -> str:
-    """The output of a command on the first host, with `script` as its input."""
-    whole = [*operations.ssh_command(operations.find_host("web-1")), command]
-    return subprocess.run(whole, input=script, capture_output=True, text=True, timeout=60, check=True).stdout.strip()

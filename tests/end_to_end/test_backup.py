@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -15,10 +14,10 @@ from typing import Any
 
 import pymysql
 import pytest
-from conftest import Played
+from support.hosts import on_host
+from support.plays import cut_off, play
 
 from lab import certificates, login, operations
-from lab.commands import run
 from lab.images import mysql_image
 from lab.layout import REPOSITORY
 from lab.visitor import Visitor
@@ -34,7 +33,6 @@ NASTY = (REPOSITORY / "tests/data/nasty.sql").read_bytes()
 LIVE = "outport_swap"
 ALL_CODE = ("VIEW", "PROCEDURE", "FUNCTION", "TRIGGER", "EVENT")
 MESSAGE = {"name": "Visitor", "email": "visitor@example.com"}
-Play = Callable[..., Played]
 
 
 @contextmanager
@@ -258,34 +256,25 @@ def send(site: Visitor, text: str) -> Any:
     return site.ask("POST", "/api/v1/messages", body, {"Content-Type": "application/json"})
 
 
-def on_host(command: str) -> str:
-    """The output of a command on the first host."""
-    return run([*operations.ssh_command(operations.find_host("web-1")), command], timeout=120).strip()
-
-
 def rows_of(database: Any, table: str) -> int:
     """How many rows the app's table has."""
     return int(server.rows(database, f"SELECT COUNT(*) FROM listings.{table}")[0][0])
 
 
-def test_damaged_data_are_restored_and_no_write_is_lost_without_a_word(
-    play: Play, site: Visitor, database: Any
-) -> None:
+def test_damaged_data_are_restored_and_no_write_is_lost_without_a_word(site: Visitor, database: Any) -> None:
     assert send(site, "Kept by the backup").status == 201
     on_host("sudo systemctl start outport-rds-backup")
     before = checksums(database, "listings")
     server.execute(database, "DELETE FROM listings.message")
     server.execute(database, "UPDATE listings.listing SET title = 'Damaged', price_cents = 1")
 
-    played = play("playbooks/restore.yml", "-e", "dump=newest")
-    assert played.returncode == 0, played.stdout[-3000:]
+    played = play("playbooks/restore.yml", "-e", "dump=newest").passed()
     assert "The live data were not touched" in played.stdout
     assert checksums(database, "listings_scratch") == before
     assert checksums(database, "listings") != before
 
-    refused = play("playbooks/restore.yml", "-e", "dump=newest", "-e", "into=live")
-    assert refused.returncode != 0
-    assert "Without a terminal, confirm by -e confirm=lab" in " ".join(refused.stdout.split())
+    refused = play("playbooks/restore.yml", "-e", "dump=newest", "-e", "into=live").refused()
+    assert "Without a terminal, confirm by -e confirm=lab" in refused.told
     assert send(site, "Nothing was begun").status == 201
 
     answers: list[Any] = []
@@ -303,8 +292,8 @@ def test_damaged_data_are_restored_and_no_write_is_lost_without_a_word(
     finally:
         over.set()
         thread.join()
-    assert played.returncode == 0, played.stdout[-3000:]
-    told = " ".join(played.stdout.split())
+    played.passed()
+    told = played.told
     assert "is lost: table rows now in the dump difference" in told
     assert {status for status, _, _ in answers} == {201, 503}
     assert {retry for status, retry, _ in answers if status == 503} == {"30"}
@@ -325,40 +314,29 @@ def test_damaged_data_are_restored_and_no_write_is_lost_without_a_word(
     old = int(server.rows(database, f"SELECT COUNT(*) FROM {kept}.message")[0][0])
     assert old == 1 + accepted - accepted_after
     for schema in (kept, "listings_scratch"):
-        played = play("playbooks/restore.yml", "-e", f"discard={schema}")
-        assert played.returncode == 0, played.stdout[-2000:]
+        played = play("playbooks/restore.yml", "-e", f"discard={schema}").passed()
         assert not server.schema_exists(database, schema)
 
 
-def test_a_killed_restore_is_undone_by_the_next_run(play: Play, site: Visitor, database: Any) -> None:
+def test_a_killed_restore_is_undone_by_the_next_run(site: Visitor, database: Any) -> None:
     count = rows_of(database, "message")
-    command = [str(REPOSITORY / "bin/lab"), "play", "playbooks/restore.yml"]
-    options = ["-e", "dump=newest", "-e", "into=live", "-e", "confirm=lab"]
-    with subprocess.Popen(
-        [*command, *options], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, start_new_session=True
-    ) as process:
-        for line in process.stdout or []:
-            if "Stop" in line or "other processes are stopped" in line:
-                break
-        os.killpg(process.pid, signal.SIGKILL)
+    options = ("-e", "dump=newest", "-e", "into=live", "-e", "confirm=lab")
+    cut_off("Stop|other processes are stopped", 0, "playbooks/restore.yml", *options)
     answer = send(site, "Refused")
     assert (answer.status, answer.headers["retry-after"]) == (503, "30")
-    deployed = play("playbooks/deploy.yml")
-    assert deployed.returncode != 0
-    assert "Complete or undo it first: ansible-playbook playbooks/restore.yml" in " ".join(deployed.stdout.split())
-    played = play("playbooks/restore.yml")
-    assert played.returncode == 0, played.stdout[-3000:]
-    assert "An interrupted restore left nothing to complete or undo" in " ".join(played.stdout.split())
+    deployed = play("playbooks/deploy.yml").refused()
+    assert "Complete or undo it first: ansible-playbook playbooks/restore.yml" in deployed.told
+    played = play("playbooks/restore.yml").passed()
+    assert "An interrupted restore left nothing to complete or undo" in played.told
     assert send(site, "Accepted again").status == 201
     assert rows_of(database, "message") == count + 1
     assert "active" in on_host("systemctl is-active listings-clean.timer")
 
 
-def test_a_dump_that_does_not_exist_is_refused(play: Play, site: Visitor) -> None:
+def test_a_dump_that_does_not_exist_is_refused(site: Visitor) -> None:
     for wanted, message in (
         ("2020-01-01T00-00-00Z", "There is no dump"),
         ("yesterday", "Allowed: newest, or the name"),
     ):
-        played = play("playbooks/restore.yml", "-e", f"dump={wanted}", "-e", "into=live")
-        assert played.returncode != 0
-        assert message in " ".join(played.stdout.split())
+        played = play("playbooks/restore.yml", "-e", f"dump={wanted}", "-e", "into=live").refused()
+        assert message in played.told

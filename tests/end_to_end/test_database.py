@@ -11,12 +11,12 @@ from typing import Any
 
 import config
 import pytest
-from conftest import quote
 from flask import Flask
 from flask.testing import FlaskClient
 from myflaskapp import create_app
 from myflaskapp.database import db
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from support import loads
 from werkzeug.test import TestResponse
 
 from lab import login, operations
@@ -63,7 +63,7 @@ def test_a_database_that_is_away_for_a_while_loses_nothing_and_costs_no_request_
             assert time.monotonic() - began < 120
         time.sleep(15)
     result = load.result
-    quote("database away", result)
+    loads.quote("database away", result)
     assert set(result.by_status) <= {"200", "201", "503"}, result.by_status
     failed = [visit for visit in result.visits if visit.outcome == "503"]
     assert {visit.kind for visit in failed}.isdisjoint({"page"})

@@ -1,24 +1,21 @@
 """A release that is no good is refused with its cause, and what served before serves all the time (see `undisturbed`)."""
 
 import json
-import os
 import re
-import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import apps
 import pytest
-from conftest import Change, Played, Visits, messages, note_refusal, shown
+from conftest import Change, Visits, note_refusal
+from support.hosts import live, on_host, releases, shown, units
+from support.plays import cut_off, deploy
 
-from lab import operations
 from lab.layout import GATEWAY, REPOSITORY
+from lab.repositories import APP, DEPLOYED, publish, remove_branch
 
 VERSIONS = REPOSITORY / "app" / "migrations" / "versions"
-Deploy = Callable[..., Played]
 
 RUN = """\
 import os, signal, sys, threading, time
@@ -157,11 +154,10 @@ BAD = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def the_settings_own_release(deploy: Deploy) -> Iterator[None]:
+def the_settings_own_release() -> Iterator[None]:
     """What the settings say serves before and after the tests of this file."""
     for step in ("before", "after"):
-        played = deploy("lab", *QUICK)
-        assert played.returncode == 0, played.stdout[-2000:]
+        deploy("lab", *QUICK).passed()
         if step == "before":
             yield
 
@@ -170,44 +166,43 @@ def the_settings_own_release(deploy: Deploy) -> Iterator[None]:
 def branch() -> Iterator[str]:
     """A branch of the app's repository to put commits on."""
     name = "refused"
-    apps.publish("app", name, {}, "lab", "Change nothing")
+    publish(APP, name, {}, DEPLOYED, "Change nothing")
     yield name
-    apps.remove_branch("app", name)
+    remove_branch(APP, name)
 
 
-def refuse(name: str, deploy: Deploy, ref: str, options: tuple[str, ...], visits: Visits, built: bool) -> str:
+def refuse(name: str, ref: str, options: tuple[str, ...], visits: Visits, built: bool) -> str:
     """Deploy what is no good; the messages, when nothing of it stays and what served before still serves."""
-    serving, folders, began = on_host("readlink /srv/listings/live"), releases(), time.monotonic()
-    played = deploy(ref, *options)
-    assert played.returncode != 0, played.stdout[-3000:]
+    serving, folders, began = live(), releases(), time.monotonic()
+    played = deploy(ref, *options).refused()
     note_refusal(name, played, time.monotonic() - began, visits)
-    assert on_host("readlink /srv/listings/live") == serving
-    assert units() == {f"listings@{serving.rpartition('/')[2]}.service"}
+    assert live() == serving
+    assert units() == {f"listings@{serving}.service"}
     assert on_host("test -e /srv/listings/deploy.lock || echo free") == "free"
     if not built:
         # Older ones may be gone, for room.
         assert releases() <= folders
-    return "\n".join(messages(played))
+    return "\n".join(played.messages)
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name.replace(" ", "-"))
-def test_a_bad_release_is_refused(deploy: Deploy, visits: Visits, branch: str, bad: Bad) -> None:
+def test_a_bad_release_is_refused(visits: Visits, branch: str, bad: Bad) -> None:
     """One that dies while it serves takes the visits with it that it is about to answer: no more than those of 3 seconds.
 
     `leaks` gets the signal that the kernel sends to a worker that takes too much: a lab host can't limit memory.
     """
-    apps.publish("app", branch, dict(bad.files), "lab", f"Be no good: {bad.name}")
+    publish(APP, branch, dict(bad.files), DEPLOYED, f"Be no good: {bad.name}")
     said = refuse(bad.name, deploy, branch, bad.options, visits, bad.built)
     assert [words for words in bad.says if words not in said] == [], said
     assert len(visits.disturbed) <= (15 if bad.served else 0), visits.disturbed
 
 
-def test_errors_that_visitors_get_take_a_release_back(deploy: Deploy, visits: Visits, branch: str) -> None:
+def test_errors_that_visitors_get_take_a_release_back(visits: Visits, branch: str) -> None:
     """Healthy, but no good for visitors: some of them get an error before it is taken back, fewer than in 5 seconds."""
     entry = before_requests(
         '    if request.path.startswith("/api/"):\n        print("no stamps", flush=True)\n        return "", 500\n'
     )
-    apps.publish("app", branch, {"app/run.py": entry}, "lab", "Be no good for visitors")
+    publish(APP, branch, {"app/run.py": entry}, "lab", "Be no good for visitors")
     said = refuse("errors for visitors", deploy, branch, NO_SET_UP, visits, True)
     assert re.search(r"\d+ of \d+ answers to visitors were errors \(\d+ %\); before it were \d+ %", said)
     assert "was taken back" in said
@@ -219,34 +214,30 @@ def test_errors_that_visitors_get_take_a_release_back(deploy: Deploy, visits: Vi
     assert len(visits.disturbed) == disturbed
 
 
-def test_a_full_disk_is_named(deploy: Deploy, undisturbed: Visits, branch: str) -> None:
+def test_a_full_disk_is_named(undisturbed: Visits, branch: str) -> None:
     """A real one: the build's own folder is on a disk of 1 MB."""
-    apps.publish("app", branch, {"app/requirements.txt": "flask\ngunicorn\n"}, "lab", "Need other packages")
+    publish(APP, branch, {"app/requirements.txt": "flask\ngunicorn\n"}, "lab", "Need other packages")
     with mounted("/var/cache/outport-build", "size=1m"):
         said = refuse("disk full", deploy, branch, NO_SET_UP, undisturbed, False)
     assert "was not built. The disk is full: /var/cache/outport-build has 0 MB left." in said
     assert "Make room on /var/cache/outport-build" in said
 
 
-def test_a_lock_of_another_run_is_respected(
-    deploy: Deploy, undisturbed: Visits, branch: str, request: pytest.FixtureRequest
-) -> None:
+def test_a_lock_of_another_run_is_respected(undisturbed: Visits, branch: str, request: pytest.FixtureRequest) -> None:
     held = {"user": "ops", "machine": "desk-1", "process": 77, "purpose": "deploy of main", "since": time.time() - 300}
     lock = "/srv/listings/deploy.lock"
     on_host(f"sudo tee {lock} >/dev/null <<'END'\n{json.dumps(held)}\nEND")
     request.addfinalizer(lambda: on_host(f"sudo rm -f {lock}"))
-    serving, began = on_host("readlink /srv/listings/live"), time.monotonic()
-    played = deploy(branch)
-    assert played.returncode != 0
+    serving, began = live(), time.monotonic()
+    played = deploy(branch).refused()
     note_refusal("lock of another run", played, time.monotonic() - began, undisturbed)
-    said = messages(played)[0]
+    said = played.messages[0]
     assert "Another run is at work: deploy of main by ops@desk-1, since 5 min." in said
     assert "run this again with -e break_lock=true" in said
     # It is the other run's still.
     assert json.loads(on_host(f"cat {lock}")) == held
-    assert on_host("readlink /srv/listings/live") == serving
-    played = deploy(branch, "-e", "break_lock=true", *QUICK)
-    assert played.returncode == 0, played.stdout[-2000:]
+    assert live() == serving
+    played = deploy(branch, "-e", "break_lock=true", *QUICK).passed()
     assert on_host(f"test -e {lock} || echo free") == "free"
 
 
@@ -261,53 +252,15 @@ def test_a_lock_of_another_run_is_respected(
     ids=["fetch", "build", "set-up", "switch"],
 )
 def test_a_run_that_is_killed_is_finished_by_the_next(
-    deploy: Deploy, undisturbed: Visits, change: Change, task: str, seconds: float
+    undisturbed: Visits, change: Change, task: str, seconds: float
 ) -> None:
     """Killed while it does `task`, `seconds` after that began."""
-    kill_within(task, seconds, "-e", f"ref={change.ref}")
+    cut_off(rf"TASK \[{re.escape(task)}", seconds, "playbooks/deploy.yml", "-e", f"ref={change.ref}")
     assert on_host("test -e /srv/listings/deploy.lock && echo held") == "held"
-    played = deploy(change.ref, *QUICK)
-    assert played.returncode == 0, played.stdout[-3000:]
+    deploy(change.ref, *QUICK).passed()
     assert shown("web-1") == change.mark
-    serving = on_host("basename $(readlink /srv/listings/live)")
-    assert units() == {f"listings@{serving}.service"}
+    assert units() == {f"listings@{live()}.service"}
     assert on_host("test -e /srv/listings/deploy.lock || echo free") == "free"
-
-
-def kill_within(task: str, seconds: float, *options: str) -> None:
-    """Begin a deploy and kill all of it, some seconds into a task."""
-    command = [str(REPOSITORY / "bin/lab"), "play", "playbooks/deploy.yml", *options]
-    with subprocess.Popen(
-        command,
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        assert process.stdout
-        seen = ""
-        for line in process.stdout:
-            seen += line
-            if line.startswith(f"TASK [{task}"):
-                break
-        else:
-            pytest.fail(f"The run ended before '{task}':\n{seen[-2000:]}")
-        time.sleep(seconds)
-        # Ansible's workers are in sessions of their own.
-        for number in [process.pid, *descendants(process.pid)]:
-            os.kill(number, signal.SIGKILL)
-
-
-def descendants(process: int) -> list[int]:
-    """The processes that a process started, and those that they did."""
-    lines = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout.splitlines()
-    parents = {int(number): int(parent) for number, parent in (line.split() for line in lines)}
-    found = [process]
-    for number in found:
-        found += [child for child, parent in parents.items() if parent == number]
-    return found[1:]
 
 
 @contextmanager
@@ -319,22 +272,3 @@ def mounted(folder: str, size: str) -> Iterator[None]:
         yield
     finally:
         on_host(f"sudo umount {folder}")
-
-
-def releases() -> set[str]:
-    """The releases that the host has."""
-    return set(on_host("ls /srv/listings/releases").split())
-
-
-def units() -> set[str]:
-    """The app's services that are loaded."""
-    lines = on_host("systemctl list-units --plain --no-legend 'listings@*.service' 'listings-*@*.service'").splitlines()
-    return {line.split()[0] for line in lines}
-
-
-def on_host(command: str) -> str:
-    """The output of a command on the first host."""
-    whole = [*operations.ssh_command(operations.find_host("web-1")), command]
-    return subprocess.run(
-        whole, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True
-    ).stdout.strip()

@@ -2,60 +2,59 @@
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-from apps import publish, remove_branch
-from conftest import Change, Played, quote, shown, visitor_of
+from conftest import Change
+from support import loads
+from support.hosts import live, on_host, serves, shown
+from support.plays import deploy, play, rollback
 
 from lab import operations
 from lab.layout import REPOSITORY
 from lab.load import Load, plan_for_site
+from lab.repositories import APP, DEPLOYED, publish, remove_branch
 
-Play = Callable[..., Played]
-
-RATE, AT_LEAST, LONGEST = 250, 10_000, 400
 HOSTS = ("web-1", "web-2")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def two_hosts(play: Play) -> Iterator[None]:
+def two_hosts() -> Iterator[None]:
     """The lab with two hosts, which serve what the settings say; the second one stays afterwards."""
     subprocess.run([REPOSITORY / "bin/lab", "up", "--hosts", "2"], cwd=REPOSITORY, timeout=1800, check=True)
     assert len(plan_for_site().addresses) == len(HOSTS)
     yield
     if any(shown(host) is not None for host in HOSTS):
-        assert play("site.yml").returncode == 0
+        play("site.yml").passed()
 
 
-def test_no_request_fails_during_a_rolling_deploy(deploy: Play, change: Change) -> None:
-    with Load(plan_for_site(RATE, AT_LEAST, LONGEST)) as load:
-        played = deploy(change.ref)
-        assert played.returncode == 0, played.stdout[-2000:]
-    quote("rolling deploy to two hosts", load.result)
+def test_no_request_fails_during_a_rolling_deploy(change: Change) -> None:
+    with Load(loads.plan()) as load:
+        deploy(change.ref).passed()
+    loads.quote("rolling deploy to two hosts", load.result)
     assert [shown(host) for host in HOSTS] == [change.mark] * len(HOSTS)
     assert load.result.failed == 0, str(load.result)
 
 
 def test_no_request_fails_while_the_second_host_reboots() -> None:
-    with Load(plan_for_site(RATE, AT_LEAST, LONGEST)) as load:
+    with Load(loads.plan()) as load:
         before = booted("web-2")
         # The connection ends with the host, so the command's own end tells nothing.
         ask("web-2", "sudo systemctl reboot")
         wait_until_back("web-2", before)
         # Both serve for a while, as before.
         time.sleep(5)
-    quote("reboot of one of two hosts", load.result)
+    loads.quote("reboot of one of two hosts", load.result)
     assert load.result.failed == 0, str(load.result)
 
 
 @pytest.mark.parametrize(("broken", "has_it"), [("web-1", []), ("web-2", ["web-1"])])
-def test_the_first_failure_stops_the_deploy(deploy: Play, rollback: Play, broken: str, has_it: list[str]) -> None:
+def test_the_first_failure_stops_the_deploy(broken: str, has_it: list[str]) -> None:
     """The first host goes alone: when it fails, the other one is not touched; when the other one fails, it keeps its old release."""
-    name = on_host(broken, "hostname")
+    name = on_host("hostname", broken)
     last = f'import socket\nif socket.gethostname() == "{name}":\n    raise RuntimeError("not on this host")\n'
-    entry = on_host("web-1", "cat /srv/listings/live/app/run.py")
-    publish("app", "half", {"app/run.py": f"{entry}\n{last}"}, onto="lab")
+    entry = on_host("cat /srv/listings/live/app/run.py")
+    publish(APP, "half", {"app/run.py": f"{entry}\n{last}"}, onto=DEPLOYED)
     before = {host: live(host) for host in HOSTS}
     try:
         # The set-up would fail as well, on the first host.
@@ -69,9 +68,9 @@ def test_the_first_failure_stops_the_deploy(deploy: Play, rollback: Play, broken
             "gunicorn_settle_seconds=1",
         )
     finally:
-        remove_branch("app", "half")
-    told = " ".join(played.stdout.split())
-    assert played.returncode != 0
+        remove_branch(APP, "half")
+    told = played.told
+    played.refused()
     assert "RuntimeError: not on this host" in told
     assert [host for host in HOSTS if live(host) != before[host]] == has_it
     assert all(serves(host) for host in HOSTS)
@@ -82,21 +81,8 @@ def test_the_first_failure_stops_the_deploy(deploy: Play, rollback: Play, broken
         assert "not touched: listings-lab-web-2." in told
     if has_it:
         # As the message says: taken back everywhere.
-        assert rollback("-e", "gunicorn_watch_seconds=2").returncode == 0
+        rollback("-e", "gunicorn_watch_seconds=2").passed()
         assert {host: live(host) for host in HOSTS} == before
-
-
-def on_host(host: str, command: str) -> str:
-    """The output of a command on a host."""
-    words = [*operations.ssh_command(operations.find_host(host)), command]
-    return subprocess.run(
-        words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True
-    ).stdout.strip()
-
-
-def live(host: str) -> str:
-    """The release that serves on a host."""
-    return on_host(host, "basename $(readlink /srv/listings/live)")
 
 
 def ask(host: str, command: str) -> str:
@@ -127,11 +113,3 @@ def wait_until_back(host: str, before: str) -> None:
     pytest.fail(
         f"{host} does not serve 120 seconds after its reboot was asked for; it last began: {found or 'unknown'}"
     )
-
-
-def serves(host: str) -> bool:
-    """Whether a host answers a visitor, from its database too."""
-    try:
-        return visitor_of(host).get("/api/v1/listings").status == 200
-    except OSError:
-        return False

@@ -1,4 +1,4 @@
-"""Repositories of small apps in the lab's git server."""
+"""Commits for the lab's git server: of the app, and of other apps."""
 
 import os
 import shutil
@@ -8,6 +8,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lab.layout import GATEWAY, STATE
+
+# The repository of the example app, what the lab deploys of it, and its entry.
+APP, DEPLOYED, _ENTRY = "app", "lab", "app/run.py"
+# What `publish_change` adds to the app's answers.
+HEADER = "X-Change"
 
 
 def address(name: str) -> str:
@@ -36,6 +41,18 @@ def publish(name: str, branch: str, files: Mapping[str, str], onto: str = "", me
         commit = _git(bare, index, "commit-tree", *parents, "-m", message, tree)
         _git(bare, index, "update-ref", f"refs/heads/{branch}", commit)
     return commit
+
+
+def publish_change(branch: str, mark: str) -> str:
+    """Put a commit on a branch of the app: what the lab deploys, with one line more; the commit.
+
+    With that line each answer of the app has the header `HEADER` with the value `mark`.
+    """
+    bare = STATE / f"git/{APP}.git"
+    line = f'app.after_request(lambda answer: answer.headers.set("{HEADER}", "{mark}") or answer)\n'
+    entry = _git(bare, os.devnull, "show", f"{DEPLOYED}:{_ENTRY}")
+    known = _git(bare, os.devnull, "for-each-ref", f"refs/heads/{branch}")
+    return publish(APP, branch, {_ENTRY: f"{entry}\n{line}"}, branch if known else DEPLOYED, f"Say {mark}")
 
 
 def remove_branch(name: str, branch: str) -> None:

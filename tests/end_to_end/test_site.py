@@ -5,7 +5,9 @@ import time
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine
 
+from lab import login
 from lab.visitor import Visitor
 
 
@@ -30,16 +32,17 @@ def test_the_certificate_is_for_the_domain_and_fresh(site: Visitor) -> None:
     assert ssl.cert_time_to_seconds(certificate["notAfter"]) > time.time() + 30 * 86400
 
 
-def test_listings_come_from_mysql(site: Visitor, database: Any) -> None:
+def test_listings_come_from_mysql(site: Visitor, secret: dict[str, Any]) -> None:
     """A row that is inserted by SQL is on the site."""
     title = f"Dory with oars {time.time_ns()}"
-    category = database.execute("SELECT id FROM category ORDER BY id LIMIT 1")[0][0]
-    database.execute(
-        "INSERT INTO listing (title, description, category_id, place, contact_email, status, created_at, published_at)"
-        " VALUES (%s, 'Flat bottom, sound.', %s, 'Fogo', 'seller@lab.test', 'published', UTC_TIMESTAMP(), UTC_TIMESTAMP())",
-        title,
-        category,
-    )
+    engine = create_engine(login.database_url(secret["dbname"]))
+    with engine.begin() as database:
+        category = database.exec_driver_sql("SELECT id FROM category ORDER BY id LIMIT 1").scalar_one()
+        database.exec_driver_sql(
+            "INSERT INTO listing (title, description, category_id, place, contact_email, status, created_at, published_at)"
+            " VALUES (%s, 'Flat bottom, sound.', %s, 'Fogo', 'seller@lab.test', 'published', UTC_TIMESTAMP(), UTC_TIMESTAMP())",
+            (title, category),
+        )
     try:
         listed = site.get("/api/v1/listings?limit=5").json()["items"]
         assert title in [entry["title"] for entry in listed]
@@ -47,7 +50,9 @@ def test_listings_come_from_mysql(site: Visitor, database: Any) -> None:
         assert page.status == 200
         assert title.encode() in page.body
     finally:
-        database.execute("DELETE FROM listing WHERE title = %s", title)
+        with engine.begin() as database:
+            database.exec_driver_sql("DELETE FROM listing WHERE title = %s", (title,))
+        engine.dispose()
 
 
 def test_the_app_says_it_is_ready(site: Visitor) -> None:

@@ -6,10 +6,9 @@ import subprocess
 import time
 from typing import Any
 
-from conftest import SETTINGS
 from testinfra.host import Host
 
-from lab import operations
+from lab import login, operations
 from lab.visitor import Visitor
 
 
@@ -85,20 +84,22 @@ def test_the_host_has_its_role_and_no_keys(web: Host) -> None:
     assert web.run("ls /root/.aws /home/admin/.aws").rc != 0
 
 
-def test_the_backup_is_complete_and_in_s3(web: Host, aws: Any) -> None:
+def test_the_backup_is_complete_and_in_s3(web: Host) -> None:
     assert web.service("outport-rds-backup.timer").is_running
     assert web.run("systemctl start outport-rds-backup.service").rc == 0
-    bucket = f"{SETTINGS['app_name']}-{SETTINGS['environment_name']}-backups-123456789012"
-    objects = aws("s3").list_objects_v2(Bucket=bucket, Prefix="dumps/listings/")["Contents"]
+    settings = operations.settings()
+    bucket = f"{settings['app_name']}-{settings['environment_name']}-backups-123456789012"
+    s3 = login.client("s3")
+    objects = s3.list_objects_v2(Bucket=bucket, Prefix="dumps/listings/")["Contents"]
     newest = max(entry["Key"] for entry in objects if entry["Key"].endswith(".sql.gz"))
-    dump = gzip.decompress(aws("s3").get_object(Bucket=bucket, Key=newest)["Body"].read()).decode()
-    manifest = json.loads(aws("s3").get_object(Bucket=bucket, Key=newest.replace(".sql.gz", ".json"))["Body"].read())
+    dump = gzip.decompress(s3.get_object(Bucket=bucket, Key=newest)["Body"].read()).decode()
+    manifest = json.loads(s3.get_object(Bucket=bucket, Key=newest.replace(".sql.gz", ".json"))["Body"].read())
     assert manifest["tables"]["category"]["rows"] == 8
     assert (manifest["revision"], manifest["bytes"] > 0) == ("0003", True)
     assert "CREATE TABLE `listing`" in dump
     assert "Saltbox" in dump
     assert "-- Dump completed" in dump
-    snapshots = aws("rds").describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
+    snapshots = login.client("rds").describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
     assert any(entry["DBSnapshotIdentifier"].startswith("listings-lab-backup-") for entry in snapshots)
 
 
