@@ -22,7 +22,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--hosts", type=int, metavar="N", help=f"number of web hosts, 1 to {operations.most_hosts()} (default 1)"
     )
-    up.add_argument("--suite", choices=SUITES, help="Debian release of the hosts (default bookworm)")
+    up.add_argument("--suite", choices=SUITES, help="Debian release of the hosts (default trixie)")
     up.add_argument("--until", choices=["services", "provision", "site"], default="site", help="stop after this stage")
 
     commands.add_parser(

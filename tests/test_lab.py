@@ -232,9 +232,9 @@ def test_a_lab_that_is_no_number_is_refused(number: str) -> None:
 
 def test_another_suite_than_the_labs_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(
-        LabError, match=r"runs 'debian-12-amd64-\*', 'debian-13-amd64-\*' was asked for\. Run bin/lab down first"
+        LabError, match=r"runs 'debian-13-amd64-\*', 'debian-12-amd64-\*' was asked for\. Run bin/lab down first"
     ):
-        remembered(monkeypatch, tmp_path, web_image_name="debian-13-amd64-*")
+        remembered(monkeypatch, tmp_path, web_image_name="debian-12-amd64-*")
 
 
 def test_fewer_hosts_than_the_lab_has_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -399,7 +399,7 @@ def test_the_exports_forget_a_personal_account() -> None:
 
 
 def test_a_host_is_found_by_each_of_its_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    host = HostStatus("i-1", "listings-lab-web-1", "running", "bookworm", "10.213.1.4", "10.214.0.9")
+    host = HostStatus("i-1", "listings-lab-web-1", "running", "trixie", "10.213.1.4", "10.214.0.9")
     monkeypatch.setattr(operations, "status", lambda: Status([host]))
     for name in ("web-1", "listings-lab-web-1", "i-1", "10.213.1.4", "10.214.0.9"):
         assert operations.find_host(name) == host
@@ -410,7 +410,7 @@ def test_a_host_is_found_by_each_of_its_names(monkeypatch: pytest.MonkeyPatch) -
 def test_a_status_is_read_as_it_was_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(lab_status, "_FILE", tmp_path / "status.json")
     assert Status.read() == Status()
-    host = HostStatus("i-1", "listings-lab-web-1", "running", "bookworm", "10.213.1.4", "10.214.0.9")
+    host = HostStatus("i-1", "listings-lab-web-1", "running", "trixie", "10.213.1.4", "10.214.0.9")
     database = DatabaseStatus("listings-lab", "listings-lab.example", "10.213.254.11")
     written = Status([host], [database], {"listings.lab.test": ["10.214.0.9"]})
     written.write()
@@ -808,9 +808,9 @@ def test_each_image_of_the_imitation_has_a_suite() -> None:
 
 def test_an_image_is_built_anew_when_what_it_trusts_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(images, "_EXTRA_CAS", tmp_path)
-    before = images.host_image("bookworm")
+    before = images.host_image("trixie")
     (tmp_path / "proxy.crt").write_text("another authority")
-    assert images.host_image("bookworm") != before
+    assert images.host_image("trixie") != before
 
 
 def test_names_are_read_again_only_when_they_change(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

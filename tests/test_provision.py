@@ -197,7 +197,7 @@ def test_the_database_is_closed_encrypted_and_wants_tls(account: Account, output
 def test_the_host_asks_for_tokens_and_knows_its_image_and_profile(account: Account, outputs: dict[str, str]) -> None:
     (reservation,) = account.client("ec2").describe_instances()["Reservations"]
     (host,) = reservation["Instances"]
-    assert host["ImageId"] == "ami-00000000000000012"
+    assert host["ImageId"] == "ami-00000000000000013"
     assert host["IamInstanceProfile"]["Arn"].endswith("instance-profile/listings-lab-web")
     assert (host["MetadataOptions"]["HttpTokens"], host["MetadataOptions"]["HttpPutResponseHopLimit"]) == (
         "required",
