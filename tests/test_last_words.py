@@ -1,6 +1,7 @@
 """A message shows what the app said last, and not the noise around it."""
 
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -63,3 +64,10 @@ def test_the_cause_is_told_once_without_gunicorns_own_frames(units: ModuleType) 
 def test_requests_that_differ_by_numbers_alone_are_told_once(units: ModuleType) -> None:
     lines = [f'{{"ms": {number}, "id": "{number:032x}", "path": "/"}}' for number in range(100)]
     assert units.essence([*lines[:50], "out of paper", *lines[50:]]) == [lines[0], "out of paper"]
+
+
+def test_a_wrong_entry_is_told_by_gunicorn_itself(units: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "run.py").write_text("app = None\n")
+    command = [sys.executable, "-m", "gunicorn", "--bind", "unix:socket", "run:nothing"]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False).stderr
+    assert "attribute 'nothing' in 'run'" in "\n".join(units.essence(said.splitlines()))

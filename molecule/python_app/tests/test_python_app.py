@@ -157,16 +157,17 @@ def test_a_broken_app_says_its_cause_and_leaves_nothing(host: Host, deploy: Depl
     ("options", "cause"),
     [
         ({"python_app_before_build": ["echo no front end; exit 3"]}, "failed with exit code 3"),
-        ({"python_app_minimum_free_mb": 900000000}, "python_app_minimum_free_mb"),
+        ({"python_app_minimum_free_mb": 900000000}, "and a build needs 900000000 MB (python_app_minimum_free_mb)"),
         ({"python_app_python": "3.7"}, "Python 3.7 can't be had"),
         ({"python_app_requirements": "locked.txt"}, "The app has no 'locked.txt'"),
         ({"python_app_subdir": "website"}, "The app has no folder 'website'"),
-        ({"python_app_ref": "nowhere"}, "The app was not fetched"),
+        ({"python_app_ref": "nowhere"}, "The app was not fetched from file:///srv/git/bare at 'nowhere'"),
+        ({"python_app_repository": "file:///srv/git/gone"}, "The app was not fetched from file:///srv/git/gone"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_a_wrong_option_is_named(host: Host, deploy: Deploy, options: dict[str, Any], cause: str) -> None:
-    result = deploy("options", python_app_repository="file:///srv/git/bare", **options)
+    result = deploy("options", **{"python_app_repository": "file:///srv/git/bare", **options})
     assert result.returncode != 0
     assert cause in result.stdout + result.stderr
     assert host.check_output("ls /srv/options/releases") == ""

@@ -1,0 +1,299 @@
+"""What a switch decides when a release does not do well: which one serves in the end, what runs, and what the message says.
+
+The host is imitated, on a clock of its own; what it says of real releases is in tests/end_to_end/test_refused_releases.py.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import socketserver
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROLE = Path(__file__).parent.parent / "roles/gunicorn"
+
+
+def load(path: str, name: str) -> Any:
+    """Return a module of the role, under the name that the others import it by."""
+    spec = importlib.util.spec_from_file_location(name, ROLE / path)
+    assert spec
+    assert spec.loader
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+load("module_utils/release_traffic.py", "ansible.module_utils.release_traffic")
+units = load("module_utils/release_units.py", "ansible.module_utils.release_units")
+switch = load("library/release_switch.py", "release_switch")
+
+OLD, NEW = "1111-old", "2222-new"
+OPTIONS = {
+    "name": "shop",
+    "release": NEW,
+    "health_path": "/healthz",
+    "health_host": "localhost",
+    "health_body": "",
+    "health_timeout": 60,
+    "settle_seconds": 6,
+    "watch_seconds": 5,
+    "drain_seconds": 30,
+    "watch_max_errors": 5,
+    "watch_max_slowdown": 4,
+    "action": "deploy",
+    "by": "ops",
+    "schema": "7",
+}
+
+
+def entry(now: float, status: int, seconds: float) -> dict[str, Any]:
+    """A line of the proxy's log."""
+    return {"at": now, "status": status, "seconds": seconds, "app_status": str(status)}
+
+
+class Host:
+    """A host with two releases, the old one live; `now` is its clock, in seconds since the switch began."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = 0.0
+        self.folder = folder
+        self.active = {f"shop@{OLD}.service"}
+        # What the new release does, by the clock.
+        self.ends_at = self.worker_dies_at = float("inf")
+        self.restarts = 0
+        self.health: Callable[[float], str | None] = lambda _: None
+        self.traffic: Callable[[float], list[dict[str, Any]]] = lambda _: []
+        self.said = ["out of paper"]
+        for release in (OLD, NEW):
+            (folder / "releases" / release / "run").mkdir(parents=True)
+        (folder / "live").symlink_to(f"releases/{OLD}")
+        (folder / "access.log").write_text("".join(f"{json.dumps(entry(-1, 200, 0.1))}\n" for _ in range(30)))
+
+    def sleep(self, seconds: float) -> None:
+        """Let the time go by."""
+        self.now += seconds
+        with (self.folder / "access.log").open("a") as log:
+            log.writelines(json.dumps(entry) + "\n" for entry in self.traffic(self.now))
+
+    def listed(self, *patterns: str) -> list[str]:
+        """The loaded units that match."""
+        return sorted(unit for unit in self.active if any(fnmatch(unit, pattern) for pattern in patterns))
+
+    @property
+    def live(self) -> str:
+        """The release that the link leads to."""
+        return (self.folder / "live").resolve().name
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """What the host remembers."""
+        return [json.loads(line) for line in (self.folder / "history.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """The host, in place of systemd, the journal and the clock."""
+    found = Host(tmp_path)
+
+    class Release(units.Release):
+        def state(self, unit: str | None = None) -> Any:
+            name = unit or self.service
+            ended = self.id == NEW and found.now >= found.ends_at
+            active = name in found.active and not ended
+            return units.State(
+                "active" if active else "inactive",
+                "signal" if ended else "success",
+                1,
+                found.restarts * (self.id == NEW),
+            )
+
+        def start(self) -> None:
+            found.active.add(self.service)
+
+        def stop(self, at_once: bool = False) -> None:
+            found.active.discard(self.service)
+
+        def words(self, unit: str | None = None) -> list[str]:
+            died = found.now >= found.worker_dies_at
+            return [
+                *found.said,
+                *(["[1] [ERROR] Worker (pid:7) was sent SIGKILL! Perhaps out of memory?"] if died else []),
+            ]
+
+    clock = type("Clock", (), {"time": lambda: found.now, "monotonic": lambda: found.now, "sleep": found.sleep})
+    monkeypatch.setattr(switch, "time", clock)
+    monkeypatch.setattr(switch, "Release", Release)
+    monkeypatch.setattr(switch, "listed", found.listed)
+    monkeypatch.setattr(switch.Health, "ask", lambda *_: found.health(found.now))
+    return found
+
+
+def run(host: Host, **options: Any) -> Any:
+    """Switch the host to the new release."""
+    folder = {name: str(host.folder / name) for name in ("releases", "live")}
+    log = {"access_log": str(host.folder / "access.log")}
+    found = switch.Switch({**OPTIONS, **folder, **log, **options})
+    found.run()
+    return found
+
+
+def refused(host: Host, **options: Any) -> str:
+    """Switch to a release that is no good: the old one serves alone in the end; the message."""
+    with pytest.raises(units.ReleaseError) as error:
+        run(host, **options)
+    assert host.live == OLD
+    assert host.active == {f"shop@{OLD}.service"}
+    assert not (host.folder / "releases" / NEW / ".proved").exists()
+    (entry,) = host.history
+    assert (entry["outcome"], entry["from"], entry["to"], entry["by"]) == ("refused", OLD, NEW, "ops")
+    assert "out of paper" in str(error.value)
+    return str(error.value)
+
+
+def test_a_good_release_serves_alone(host: Host) -> None:
+    found = run(host)
+    assert (host.live, host.active) == (NEW, {f"shop@{NEW}.service"})
+    assert (host.folder / "previous").resolve().name == OLD
+    assert (host.folder / "releases" / NEW / "schema").read_text() == "7"
+    assert found.phases["settle"] == pytest.approx(6, abs=0.5)
+    assert host.history[0]["outcome"] == "done"
+
+
+def test_one_that_proved_itself_does_not_have_to_again(host: Host) -> None:
+    (host.folder / "releases" / NEW / ".proved").touch()
+    assert run(host).phases["settle"] == 0
+
+
+def test_one_that_does_not_come_up_is_refused(host: Host) -> None:
+    host.restarts, host.health = 2, lambda _: "no answer: [Errno 2]"
+    said = refused(host)
+    assert "the release ended each time that it was started" in said
+    assert f"It got no traffic; {OLD} serves." in said
+
+
+def test_one_that_ends_before_its_turn_is_refused(host: Host) -> None:
+    host.ends_at = 5
+    said = refused(host)
+    assert "the release ended while it was to prove itself (signal)" in said
+    assert "It got no traffic" in said
+
+
+def test_one_that_ends_while_it_serves_is_taken_back(host: Host) -> None:
+    host.ends_at = 9
+    said = refused(host)
+    assert "the release ended while it served (signal)" in said
+    assert "It served for 9 s and was taken back" in said
+
+
+@pytest.mark.parametrize(("at", "when"), [(3, "was to prove itself"), (8, "served")])
+def test_a_worker_that_dies_is_the_releases_fault(host: Host, at: float, when: str) -> None:
+    host.worker_dies_at = at
+    assert f"a worker of the release died while it {when}; gunicorn says 'Worker (pid:7) was sent SIGKILL" in refused(
+        host
+    )
+
+
+def test_one_that_answers_too_late_is_refused(host: Host) -> None:
+    host.health = lambda now: "no answer within 4 seconds" if now < 60 else None
+    assert "expected 200 from /healthz within 8 seconds, found no answer." in refused(host, health_timeout=8)
+
+
+def test_one_that_falls_ill_is_refused(host: Host) -> None:
+    host.health = lambda now: None if now < 2 else "500 INTERNAL SERVER ERROR with the body 'no ink left'"
+    said = refused(host)
+    assert "expected 200 from /healthz all the time while it was to prove itself, found 500" in said
+    assert "no ink left" in said
+
+
+def test_one_late_answer_is_no_illness(host: Host) -> None:
+    host.health = lambda now: "500 INTERNAL SERVER ERROR" if 2 <= now < 2.5 else None
+    run(host)
+    assert host.live == NEW
+
+
+def test_one_that_answers_visitors_with_errors_is_taken_back(host: Host) -> None:
+    host.traffic = lambda now: [entry(now, 500 if now > 5.9 else 200, 0)] * 2
+    assert "answers to visitors were errors (100 %); before it were 0 %" in refused(host)
+
+
+def test_one_that_is_much_slower_is_taken_back(host: Host) -> None:
+    host.traffic = lambda now: [entry(now, 200, 2 if now > 8 else 0.1)] * 5
+    assert "visitors waited 2.00 s for the median answer" in refused(host)
+
+
+def test_the_first_release_has_nothing_to_go_back_to(host: Host) -> None:
+    (host.folder / "live").unlink()
+    host.active.clear()
+    host.ends_at = 9
+    with pytest.raises(units.ReleaseError, match="There is no other release to go back to"):
+        run(host)
+
+
+# The health check itself, on a real socket.
+
+
+@contextmanager
+def answering(
+    path: Path, status: int, body: str = "", headers: dict[str, str] | None = None, wait: float = 0
+) -> Iterator[str]:
+    """A server on a socket; the socket's path."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            time.sleep(wait)
+            self.send_response(status)
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(f"{body} {self.headers['Host']} {self.headers['X-Forwarded-Proto']}".encode())
+
+        def log_message(self, *_: object) -> None:
+            return
+
+        def address_string(self) -> str:
+            return ""
+
+    with socketserver.ThreadingUnixStreamServer(str(path), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield str(path)
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("answer", "pattern", "found"),
+    [
+        ({"status": 200}, "", None),
+        ({"status": 200, "body": "fine"}, "^fine shop.lab.test https$", None),
+        ({"status": 200, "body": "fine"}, "ready", "200 OK with the body 'fine shop.lab.test https'"),
+        ({"status": 500, "body": "no ink left"}, "", "500 Internal Server Error with the body 'no ink left"),
+        (
+            {"status": 302, "headers": {"Location": "https://elsewhere.lab.test/"}},
+            "",
+            "302, a redirect to https://elsewhere.lab.test/. Choose a health path that answers by itself",
+        ),
+        ({"status": 200, "wait": 0.6}, "", "no answer within 0 seconds"),
+    ],
+    ids=["good", "body", "other-body", "error", "redirect", "late"],
+)
+def test_a_healthy_answer_is_the_expected_one(
+    tmp_path: Path, answer: dict[str, Any], pattern: str, found: str | None
+) -> None:
+    with answering(tmp_path / "socket", **answer) as path:
+        said = units.Health("/healthz", "shop.lab.test", pattern).ask(path, 0.3)
+    assert said is None if found is None else said.startswith(found)
+
+
+def test_a_socket_where_nobody_listens_is_no_answer(tmp_path: Path) -> None:
+    assert units.Health("/", "shop.lab.test", "").ask(str(tmp_path / "socket"), 0.3).startswith("no answer: [Errno 2]")
