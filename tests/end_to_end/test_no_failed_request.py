@@ -54,7 +54,7 @@ def test_no_request_fails_during_a_rollback(load: Loads, change: Change) -> None
     with load("rollback"):
         rollback().passed()
     assert shown("web-1") == before
-    assert_a_rollback_is_kept(play, change)
+    assert_a_rollback_is_kept(change)
     assert shown("web-1") == before
 
 

@@ -151,7 +151,7 @@ def test_a_bad_release_is_refused(visits: Visits, branch: str, bad: Bad) -> None
     `leaks` gets the signal that the kernel sends to a worker that takes too much: a lab host can't limit memory.
     """
     publish(APP, branch, dict(bad.files), DEPLOYED, f"Be no good: {bad.name}")
-    said = refuse(bad.name, deploy, branch, bad.options, visits, bad.built)
+    said = refuse(bad.name, branch, bad.options, visits, bad.built)
     assert [words for words in bad.says if words not in said] == [], said
     assert len(visits.disturbed) <= (15 if bad.served else 0), visits.disturbed
 
@@ -162,7 +162,7 @@ def test_errors_that_visitors_get_take_a_release_back(visits: Visits, branch: st
         '    if request.path.startswith("/api/"):\n        print("no stamps", flush=True)\n        return "", 500\n'
     )
     publish(APP, branch, {"app/run.py": entry}, "lab", "Be no good for visitors")
-    said = refuse("errors for visitors", deploy, branch, NO_SET_UP, visits, True)
+    said = refuse("errors for visitors", branch, NO_SET_UP, visits, True)
     assert re.search(r"\d+ of \d+ answers to visitors were errors \(\d+ %\); before it were \d+ %", said)
     assert "was taken back" in said
     assert "no stamps" in said
@@ -177,7 +177,7 @@ def test_a_full_disk_is_named(undisturbed: Visits, branch: str) -> None:
     """A real one: the build's own folder is on a disk of 1 MB."""
     publish(APP, branch, {"app/requirements.txt": "flask\ngunicorn\n"}, "lab", "Need other packages")
     with mounted("/var/cache/outport-build", "size=1m"):
-        said = refuse("disk full", deploy, branch, NO_SET_UP, undisturbed, False)
+        said = refuse("disk full", branch, NO_SET_UP, undisturbed, False)
     assert "was not built. The disk is full: /var/cache/outport-build has 0 MB left." in said
     assert "Make room on /var/cache/outport-build" in said
 
