@@ -26,8 +26,8 @@ from flask import Flask, redirect, request
 from myflaskapp import create_app
 """
 GOOD = "app = create_app()\n"
-# It answers nobody who waits for long, and is asked for its health for a short time only.
-IMPATIENT = ("-e", "gunicorn_health_timeout=8")
+# A busy machine needs some time until the app answers at all.
+IMPATIENT = ("-e", "gunicorn_health_timeout=20")
 QUICK = ("-e", "gunicorn_watch_seconds=3", "-e", "gunicorn_settle_seconds=1")
 NO_SET_UP = ("-e", '{"app_setup_commands": []}')
 MIGRATION = f"""\
@@ -88,7 +88,7 @@ BAD = [
         before_requests(
             '    if request.path == "/healthz":\n        print("no ink", flush=True)\n        return "no ink left", 500\n'
         ),
-        "expected 200 from /healthz within 8 seconds, found 500",
+        "expected 200 from /healthz within 20 seconds, found 500",
         "no ink left",
         "It got no traffic",
         options=IMPATIENT,
