@@ -46,6 +46,17 @@ def after(seconds: int, then: str) -> str:
     )
 
 
+def once_live(then: str) -> str:
+    """An entry whose workers do something one second after their release is the live one."""
+    wait = (
+        "    own = os.path.basename(os.path.dirname(os.getcwd()))\n"
+        '    while os.path.basename(os.readlink("/srv/listings/live")) != own:\n        time.sleep(0.1)\n'
+    )
+    return (
+        f"{RUN}{GOOD}def doom():\n{wait}    time.sleep(1)\n{then}threading.Thread(target=doom, daemon=True).start()\n"
+    )
+
+
 def before_requests(then: str) -> str:
     """An entry that answers some requests by itself."""
     return f"{RUN}{GOOD}@app.before_request\ndef answer():\n{then}"
@@ -77,7 +88,7 @@ BAD = [
     ),
     bad_entry(
         "dies while it serves",
-        after(11, '    print("out of ink", flush=True)\n    os.kill(os.getppid(), signal.SIGKILL)\n'),
+        once_live('    print("out of ink", flush=True)\n    os.kill(os.getppid(), signal.SIGKILL)\n'),
         "the release ended while it served",
         "out of ink",
         "was taken back",
