@@ -1,0 +1,17 @@
+"""What stops a release: the cause in one sentence, the end of the output that shows it, and what to do."""
+
+from __future__ import annotations
+
+_LAST_LINES = 15
+
+
+class ReleaseError(Exception):
+    """A release that can't be built, run or switched to.
+
+    `cause` is one sentence, `fix` says what to do (empty where the caller says it), `output` is what a command wrote: its last lines are shown.
+    """
+
+    def __init__(self, cause: str, fix: str = "", output: str = "") -> None:
+        lines = [f"  {line.rstrip()}" for line in output.splitlines() if line.strip()]
+        super().__init__("\n".join(part for part in [cause, *lines[-_LAST_LINES:], fix] if part))
+        self.cause = cause
