@@ -19,12 +19,10 @@ def load(path: Path) -> dict[str, Any]:
     return (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
 
 
-def options_of(role: Path) -> dict[str, dict[str, Any]]:
-    """Return the spec of each variable of a role, of all its entry points."""
-    options: dict[str, dict[str, Any]] = {}
-    for entry in load(role / "meta/argument_specs.yml")["argument_specs"].values():
-        options |= entry.get("options", {})
-    return options
+def entry_points(role: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the specs of the variables of each entry point of a role, by name."""
+    specs = load(role / "meta/argument_specs.yml")["argument_specs"]
+    return {name: entry.get("options", {}) for name, entry in specs.items()}
 
 
 def show_type(spec: dict[str, Any]) -> str:
@@ -45,8 +43,10 @@ def table(head: list[str], rows: Iterable[list[str]]) -> str:
 
 
 def role_table(role: Path) -> str:
-    """Return the table of a role's variables: the required ones first."""
-    options, defaults = options_of(role), load(role / "defaults/main.yml")
+    """Return the table of a role's variables: the required ones first; of several entry points, which ones take each."""
+    entries, defaults = entry_points(role), load(role / "defaults/main.yml")
+    options = {name: spec for entry in reversed(entries.values()) for name, spec in entry.items()}
+    takers = {name: [entry for entry, found in entries.items() if name in found] for name in options}
     if not options:
         return "It has no variables of its own.\n"
     rows = [
@@ -55,10 +55,11 @@ def role_table(role: Path) -> str:
             show_type(spec),
             "required" if spec.get("required") else show_default(defaults.get(name)),
             spec["description"],
+            *([", ".join(takers[name]) if takers[name] != list(entries) else "all"] if len(entries) > 1 else []),
         ]
         for name, spec in sorted(options.items(), key=lambda item: not item[1].get("required"))
     ]
-    return table(["variable", "type", "default", "what it is"], rows)
+    return table(["variable", "type", "default", "what it is", *(["entry points"] if len(entries) > 1 else [])], rows)
 
 
 def settings_table() -> str:

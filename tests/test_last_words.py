@@ -1,28 +1,10 @@
 """A message shows what the app said last, and not the noise around it."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
-import pytest
-
-ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="module")
-def units() -> ModuleType:
-    """The module of the role."""
-    spec = importlib.util.spec_from_file_location("units", ROOT / "roles/gunicorn/module_utils/release_units.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    # Its dataclasses look their own module up.
-    sys.modules["units"] = module
-    spec.loader.exec_module(module)
-    return module
-
+from ansible.module_utils.release import journal
 
 WORKER = """\
 [2026-01-01 00:00:00 +0000] [{pid}] [INFO] Booting worker with pid: {pid}
@@ -50,9 +32,9 @@ gunicorn.errors.HaltServer: <HaltServer 'Worker failed to boot.' 3>
 """
 
 
-def test_the_cause_is_told_once_without_gunicorns_own_frames(units: ModuleType) -> None:
+def test_the_cause_is_told_once_without_gunicorns_own_frames() -> None:
     lines = (WORKER.format(pid=11) + WORKER.format(pid=12) + MASTER).splitlines()
-    assert units.essence(lines) == [
+    assert journal.essence(lines) == [
         "[2026-01-01 00:00:01 +0000] [11] [ERROR] Exception in worker process",
         "Traceback (most recent call last):",
         '  File "/srv/shop/releases/0a/app/run.py", line 3, in <module>',
@@ -61,13 +43,13 @@ def test_the_cause_is_told_once_without_gunicorns_own_frames(units: ModuleType) 
     ]
 
 
-def test_requests_that_differ_by_numbers_alone_are_told_once(units: ModuleType) -> None:
+def test_requests_that_differ_by_numbers_alone_are_told_once() -> None:
     lines = [f'{{"ms": {number}, "id": "{number:032x}", "path": "/"}}' for number in range(100)]
-    assert units.essence([*lines[:50], "out of paper", *lines[50:]]) == [lines[0], "out of paper"]
+    assert journal.essence([*lines[:50], "out of paper", *lines[50:]]) == [lines[0], "out of paper"]
 
 
-def test_a_wrong_entry_is_told_by_gunicorn_itself(units: ModuleType, tmp_path: Path) -> None:
+def test_a_wrong_entry_is_told_by_gunicorn_itself(tmp_path: Path) -> None:
     (tmp_path / "run.py").write_text("app = None\n")
     command = [sys.executable, "-m", "gunicorn", "--bind", "unix:socket", "run:nothing"]
     said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False).stderr
-    assert "attribute 'nothing' in 'run'" in "\n".join(units.essence(said.splitlines()))
+    assert "attribute 'nothing' in 'run'" in "\n".join(journal.essence(said.splitlines()))

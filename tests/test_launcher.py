@@ -29,7 +29,7 @@ def release(tmp_path: Path) -> Path:
     (programs / "tell").chmod(0o755)
     (app / "told.py").write_text(TELL)
     (tmp_path / "release/secrets.json").write_text("{}")
-    shutil.copy(ROOT / "roles/release/files/launcher/launch", tmp_path / "launch")
+    shutil.copy(ROOT / "roles/python_app/files/launcher/launch", tmp_path / "launch")
     (tmp_path / "decrypt").write_text("""print('{"API_TOKEN": "hush"}')\n""")
     return tmp_path / "release"
 
@@ -53,7 +53,7 @@ def test_a_secret_is_not_to_be_seen_in_proc(release: Path, command: str) -> None
 @pytest.mark.parametrize("arguments", [[], ["/srv/nothing"], ["/srv/nothing", "flask", "--version"]])
 def test_run_says_how_it_is_used(arguments: list[str]) -> None:
     """The command of docs/your-app.md, without an app to run in."""
-    command = ["sh", ROOT / "roles/release/files/launcher/run", *arguments]
+    command = ["sh", ROOT / "roles/python_app/files/launcher/run", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "/srv/NAME COMMAND" in done.stderr

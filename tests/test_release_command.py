@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import pytest
-
-_path = Path(__file__).parent.parent / "roles/release/library/release_command.py"
-_spec = importlib.util.spec_from_file_location("release_command", _path)
-release_command = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(release_command)
+from ansible.module_utils.release import oneoff
 
 TRACEBACK = """\
 INFO  [alembic.runtime.migration] Context impl MySQLImpl.
@@ -42,4 +35,4 @@ sqlalchemy.exc.OperationalError: (pymysql.err.OperationalError) (2003, "Can't co
     ],
 )
 def test_the_cause_is_the_apps_own_error(output: str, found: str) -> None:
-    assert release_command.cause([line for line in output.splitlines() if line.strip()]) == found
+    assert oneoff.cause([line for line in output.splitlines() if line.strip()]) == found

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import json
-import sys
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.release import deploy_lock, history, listing, traffic
+from ansible.module_utils.release.errors import ReleaseError
+from ansible.module_utils.release.layout import App
+from ansible.module_utils.release.lock import locked
 
 ROOT = Path(__file__).parent.parent
-
-
-def load(path: str) -> Any:
-    """Return a module of a role."""
-    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / "roles" / path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses look for it
-    spec.loader.exec_module(module)
-    return module
-
-
-traffic = load("gunicorn/module_utils/release_traffic.py")
-lock = load("release/library/release_lock.py")
-listing = load("release/library/release_list.py")
 
 
 def line(at: float, status: int = 200, seconds: float = 0.01, app: bool = True) -> str:
@@ -87,14 +78,24 @@ def test_without_a_log_there_is_no_traffic() -> None:
     assert (seen.requests, access.before(0).median, seen.error_share) == (0, 0, 0)
 
 
+def test_a_hosts_lock_names_who_holds_it(tmp_path: Path) -> None:
+    app = App("shop", tmp_path)
+    with locked(app, "build of 0123"), pytest.raises(ReleaseError) as error, locked(app, "switch to 0123", timeout=0.3):
+        pass
+    assert re.search(r"releases of shop on this host: build of 0123, process \d+, since", str(error.value))
+    assert str(app.host_lock) in str(error.value)
+    with locked(app, "switch to 0123", timeout=0.3) as descriptor:
+        fcntl.fcntl(descriptor, fcntl.F_GETFD)
+
+
 HOLDER = {"user": "ops", "machine": "desk", "process": 10, "sessions": [10, 11]}
 
 
 def test_a_lock_is_taken_once(tmp_path: Path) -> None:
     path = tmp_path / "deploy.lock"
-    assert lock.take(path, HOLDER)
-    assert not lock.take(path, HOLDER | {"process": 11})
-    assert lock.read(path)["process"] == 10
+    assert deploy_lock.take(path, HOLDER)
+    assert not deploy_lock.take(path, HOLDER | {"process": 11})
+    assert deploy_lock.read(path)["process"] == 10
     assert [file.name for file in tmp_path.iterdir()] == ["deploy.lock"]
 
 
@@ -107,16 +108,20 @@ def test_a_lock_is_taken_once(tmp_path: Path) -> None:
     ],
 )
 def test_only_a_run_of_the_same_machine_is_known_to_be_no_more(held: dict[str, Any], stale: bool) -> None:
-    assert lock.is_stale(held, HOLDER) is stale
+    assert deploy_lock.is_stale(held, HOLDER) is stale
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(5, "5 s"), (240, "4 min"), (3 * 3600 + 120, "3 h 2 min")])
 def test_a_time_span_is_said_as_people_say_it(seconds: int, said: str) -> None:
-    assert lock.ago(seconds) == said
+    assert deploy_lock.ago(seconds) == said
 
 
 def test_the_session_is_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    session = load("release/lookup_plugins/release_session.py")
+    spec = importlib.util.spec_from_file_location("session", ROOT / "plugins/lookup/release_session.py")
+    assert spec
+    assert spec.loader
+    session = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(session)
     monkeypatch.setattr(session.os, "getpid", lambda: 30)
     tree = {1: (0, "init"), 10: (1, "ansible-playbook site.yml"), 20: (10, "ansible-playbook site.yml"), 30: (20, "sh")}
     monkeypatch.setattr(session, "processes", lambda: tree | {40: (1, "ansible-playbook other.yml")})
@@ -155,7 +160,7 @@ ROLLED_BACK = switch("rollback", "bb-1", "aa-1")
     ],
 )
 def test_a_rollback_counts_until_its_commit_is_deployed_again(switches: list[dict[str, Any]], found: set[str]) -> None:
-    assert set(listing.rolled_back(switches)) == found
+    assert set(history.rolled_back(switches)) == found
 
 
 def test_the_list_shows_which_release_was_rolled_back_or_refused(tmp_path: Path) -> None:
@@ -167,7 +172,7 @@ def test_the_list_shows_which_release_was_rolled_back_or_refused(tmp_path: Path)
     (tmp_path / "previous").symlink_to("releases/ee-1")
     switches = [DEPLOYED, ROLLED_BACK, switch("deploy", "aa-1", "cc-1", "refused")]
     (tmp_path / "history.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in switches))
-    assert {one["release"]: one["state"] for one in listing.releases(tmp_path)} == {
+    assert {one["release"]: one["state"] for one in listing.releases(App("shop", tmp_path))} == {
         "aa-1": "live",
         "bb-1": "rolled back",
         "cc-1": "refused",

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 
 def test_a_narrow_terminal_hides_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a terminal, ps cuts the command lines as well: then a run did not know its own playbook, and kept the lock."""
-    spec = importlib.util.spec_from_file_location("session", ROOT / "roles/release/lookup_plugins/release_session.py")
+    spec = importlib.util.spec_from_file_location("session", ROOT / "plugins/lookup/release_session.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)

@@ -5,10 +5,8 @@ The host is imitated, on a clock of its own; what it says of real releases is in
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import socketserver
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,23 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-ROLE = Path(__file__).parent.parent / "roles/gunicorn"
-
-
-def load(path: str, name: str) -> Any:
-    """Return a module of the role, under the name that the others import it by."""
-    spec = importlib.util.spec_from_file_location(name, ROLE / path)
-    assert spec
-    assert spec.loader
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-load("module_utils/release_traffic.py", "ansible.module_utils.release_traffic")
-units = load("module_utils/release_units.py", "ansible.module_utils.release_units")
-switch = load("library/release_switch.py", "release_switch")
+from ansible.module_utils.release import switch
+from ansible.module_utils.release.errors import ReleaseError
+from ansible.module_utils.release.health import Health
+from ansible.module_utils.release.systemd import State
 
 OLD, NEW = "1111-old", "2222-new"
 OPTIONS = {
@@ -105,17 +90,15 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """The host, in place of systemd, the journal and the clock."""
     found = Host(tmp_path)
 
-    class Release(units.Release):
-        def state(self, unit: str | None = None) -> Any:
-            name = unit or self.service
-            ended = self.id == NEW and found.now >= found.ends_at
-            active = name in found.active and not ended
-            return units.State(
-                "active" if active else "inactive",
-                "signal" if ended else "success",
-                1,
-                found.restarts * (self.id == NEW),
-            )
+    def state_of(unit: str) -> State:
+        new = NEW in unit
+        ended = new and found.now >= found.ends_at
+        active = unit in found.active and not ended
+        return State("active" if active else "inactive", "signal" if ended else "success", 1, found.restarts * new)
+
+    class WebService(switch.WebService):
+        def state(self) -> State:
+            return state_of(self.service)
 
         def start(self) -> None:
             found.active.add(self.service)
@@ -123,16 +106,14 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
         def stop(self, at_once: bool = False) -> None:
             found.active.discard(self.service)
 
-        def words(self, unit: str | None = None) -> list[str]:
-            died = found.now >= found.worker_dies_at
-            return [
-                *found.said,
-                *(["[1] [ERROR] Worker (pid:7) was sent SIGKILL! Perhaps out of memory?"] if died else []),
-            ]
+        def log(self) -> list[str]:
+            died = "[1] [ERROR] Worker (pid:7) was sent SIGKILL! Perhaps out of memory?"
+            return [*found.said, *([died] if found.now >= found.worker_dies_at else [])]
 
     clock = type("Clock", (), {"time": lambda: found.now, "monotonic": lambda: found.now, "sleep": found.sleep})
     monkeypatch.setattr(switch, "time", clock)
-    monkeypatch.setattr(switch, "Release", Release)
+    monkeypatch.setattr(switch, "WebService", WebService)
+    monkeypatch.setattr(switch, "state_of", state_of)
     monkeypatch.setattr(switch, "listed", found.listed)
     monkeypatch.setattr(switch.Health, "ask", lambda *_: found.health(found.now))
     return found
@@ -140,16 +121,15 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 
 def run(host: Host, **options: Any) -> Any:
     """Switch the host to the new release."""
-    folder = {name: str(host.folder / name) for name in ("releases", "live")}
-    log = {"access_log": str(host.folder / "access.log")}
-    found = switch.Switch({**OPTIONS, **folder, **log, **options})
+    places = {"root": str(host.folder), "access_log": str(host.folder / "access.log")}
+    found = switch.Switch({**OPTIONS, **places, **options}, {})
     found.run()
     return found
 
 
 def refused(host: Host, **options: Any) -> str:
     """Switch to a release that is no good: the old one serves alone in the end; the message."""
-    with pytest.raises(units.ReleaseError) as error:
+    with pytest.raises(ReleaseError) as error:
         run(host, **options)
     assert host.live == OLD
     assert host.active == {f"shop@{OLD}.service"}
@@ -235,7 +215,7 @@ def test_the_first_release_has_nothing_to_go_back_to(host: Host) -> None:
     (host.folder / "live").unlink()
     host.active.clear()
     host.ends_at = 9
-    with pytest.raises(units.ReleaseError, match="There is no other release to go back to"):
+    with pytest.raises(ReleaseError, match="There is no other release to go back to"):
         run(host)
 
 
@@ -291,9 +271,9 @@ def test_a_healthy_answer_is_the_expected_one(
     tmp_path: Path, answer: dict[str, Any], pattern: str, found: str | None
 ) -> None:
     with answering(tmp_path / "socket", **answer) as path:
-        said = units.Health("/healthz", "shop.lab.test", pattern).ask(path, 0.3)
+        said = Health("/healthz", "shop.lab.test", pattern).ask(path, 0.3)
     assert said is None if found is None else said.startswith(found)
 
 
 def test_a_socket_where_nobody_listens_is_no_answer(tmp_path: Path) -> None:
-    assert units.Health("/", "shop.lab.test", "").ask(str(tmp_path / "socket"), 0.3).startswith("no answer: [Errno 2]")
+    assert Health("/", "shop.lab.test", "").ask(str(tmp_path / "socket"), 0.3).startswith("no answer: [Errno 2]")

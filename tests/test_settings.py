@@ -19,7 +19,7 @@ PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0lQXv1pY0m0v4v3n2QnB3m7b2cJ1
 
 def load_filter() -> Any:
     """Return the module of the filter plugin."""
-    spec = importlib.util.spec_from_file_location("settings_filter", ROOT / "roles/settings/filter_plugins/settings.py")
+    spec = importlib.util.spec_from_file_location("settings_filter", ROOT / "plugins/filter/settings.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -220,13 +220,13 @@ def test_other_hosts_take_the_first_ones_lock_and_wheels(host: Host, tmp_path: P
     common = {name: value for name, value in next(iter(known.values())).items() if name.startswith("ansible_")}
     common |= {
         "app": "source",
-        "python_app_build_host": "one",
+        "python_app_first_host": "one",
         "python_app_name": "{{ app }}",
         "python_app_ref": "main",
     }
     common |= {"python_app_repository": "file:///srv/git/source", "python_app_minimum_free_mb": 50}
     cache = "/var/cache/outport-build/uv"
-    two = {"python_app_build_first": False, "python_app_before_build": [f"rm -rf {cache}"]}
+    two = {"python_app_before_build": [f"rm -rf {cache}"]}
     hosts = {"one": {"python_app_root": "/srv/one"}, "two": {"python_app_root": "/srv/two", **two}}
     inventory = tmp_path / "hosts.yml"
     inventory.write_text(json.dumps({"all": {"vars": common, "hosts": hosts}}))

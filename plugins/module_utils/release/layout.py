@@ -31,7 +31,7 @@ class Release:
     @property
     def commit(self) -> str:
         """The first digits of its commit."""
-        return self.id.partition("-")[0]
+        return commit_of(self.id)
 
     @property
     def app(self) -> Path:
@@ -182,9 +182,7 @@ class App:
     def processes_here(self, commands: Iterable[str], release_id: str) -> list[str]:
         """The services of the processes among `commands` that belong on this host."""
         return [
-            self.process(name, release_id)
-            for name in commands
-            if (UNITS / f"{self.name}-{name}@.service").exists()
+            self.process(name, release_id) for name in commands if (UNITS / f"{self.name}-{name}@.service").exists()
         ]
 
     def timer(self, process: str) -> str:
@@ -214,3 +212,8 @@ class App:
 def release_of(unit: str) -> str:
     """The id of the release that a unit belongs to."""
     return unit.partition("@")[2].rpartition(".")[0]
+
+
+def commit_of(release_id: str) -> str:
+    """The first digits of a release's commit."""
+    return release_id.partition("-")[0]

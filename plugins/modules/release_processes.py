@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.release_units import UNITS, Release, ReleaseError, systemctl
+from ansible.module_utils.release.errors import ReleaseError
+from ansible.module_utils.release.layout import UNITS, App
+from ansible.module_utils.release.systemd import state_of, systemctl
 
 DOCUMENTATION = r"""
 module: release_processes
@@ -16,7 +18,7 @@ description:
   - Works on those of the live release on this host. They stay enabled; the web service is left alone.
 options:
   name: {description: Name of the app., type: str, required: true}
-  live: {description: Link to the live release., type: path, required: true}
+  root: {description: Directory of the app., type: path, required: true}
   state: {description: Whether they run., type: str, choices: [started, stopped], required: true}
 author: [Outport]
 """
@@ -25,7 +27,7 @@ EXAMPLES = r"""
 - name: Stop the workers and timers
   release_processes:
     name: shop
-    live: /srv/shop/live
+    root: /srv/shop
     state: stopped
 """
 
@@ -41,25 +43,26 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
-            "live": {"type": "path", "required": True},
+            "root": {"type": "path", "required": True},
             "state": {"type": "str", "choices": ["started", "stopped"], "required": True},
         },
         supports_check_mode=True,
     )
-    name, live = module.params["name"], Path(module.params["live"])
-    if not (live / "processes.json").exists():
+    app = App(module.params["name"], Path(module.params["root"]))
+    live_id = app.named_by(app.live)
+    live = app.release(live_id)
+    if not live_id or not live.processes.exists():
         module.exit_json(changed=False, units=[])
-    release = Release(name, live.resolve().name)
-    commands = json.loads((live / "processes.json").read_text())["processes"]
-    timers = [f"{name}-{command}.timer" for command in commands if (UNITS / f"{name}-{command}.timer").exists()]
-    units = [*timers, *release.processes(command for command in commands if command != "web")]
+    commands = [name for name in json.loads(live.processes.read_text())["processes"] if name != "web"]
+    timers = [unit for unit in map(app.timer, commands) if (UNITS / unit).exists()]
+    units = [*timers, *app.processes_here(commands, live.id)]
     # What a timer has started goes on without it.
     tasks = [timer.replace(".timer", ".service") for timer in timers] if module.params["state"] == "stopped" else []
     start = module.params["state"] == "started"
-    other = [unit for unit in [*units, *tasks] if (release.state(unit).active in RUNNING) != start]
+    other = [unit for unit in [*units, *tasks] if (state_of(unit).active in RUNNING) != start]
     try:
         if other and not module.check_mode:
-            if failed := [unit for unit in other if release.state(unit).active == "failed"]:
+            if failed := [unit for unit in other if state_of(unit).active == "failed"]:
                 systemctl("reset-failed", *failed)
             systemctl("start" if start else "stop", *other)
     except ReleaseError as error:

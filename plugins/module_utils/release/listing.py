@@ -1,0 +1,75 @@
+"""The releases that a host has, and the one among them that an operator means."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ansible.module_utils.release import history
+from ansible.module_utils.release.errors import ReleaseError
+from ansible.module_utils.release.layout import App, Release
+
+
+def state(app: App, release: Release, switches: list[dict[str, Any]]) -> str:
+    """How things are with a release; what an operator must know first comes first."""
+    name, undone = release.id, history.rolled_back(switches)
+    outcomes = [entry["outcome"] for entry in switches if entry["to"] == name]
+    if app.named_by(app.live) == name:
+        return "live"
+    if name in undone or release.commit in undone:
+        return "rolled back"
+    if outcomes[-1:] == ["refused"]:
+        return "refused"
+    if app.named_by(app.previous) == name:
+        return "previous"
+    return "kept" if release.built.exists() else "incomplete"
+
+
+def describe(app: App, release: Release, switches: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is known of a release."""
+    known = json.loads(release.description.read_text()) if release.description.exists() else {}
+    return {
+        **{name: known.get(name, "") for name in ("commit", "subject", "ref", "built", "by")},
+        "release": release.id,
+        "schema": release.schema.read_text().strip() if release.schema.exists() else "",
+        "state": state(app, release, switches),
+        "proved": release.proved.exists(),
+    }
+
+
+def releases(app: App) -> list[dict[str, Any]]:
+    """All releases, the newest first."""
+    switches = history.entries(app)
+    return sorted(
+        (describe(app, release, switches) for release in app.all_releases()),
+        key=lambda one: str(one["built"]),
+        reverse=True,
+    )
+
+
+def choose(app: App, found: list[dict[str, Any]], wanted: str, live_too: bool) -> str:
+    """The one release that is meant; ReleaseError with the choices when there is none."""
+    unable = ("incomplete",) if live_too else ("incomplete", "live")
+    able = [one for one in found if one["state"] not in unable and one["proved"]]
+    previous = app.named_by(app.previous)
+    choices = "".join(
+        f"\n  {one['release']}  {one['built']}  {one['subject'][:60]}"
+        + ("  (previous)" if one["release"] == previous else "")
+        for one in able
+    )
+    hint = (
+        f"This host can go back to:{choices}\nName one: -e release=ID"
+        if able
+        else "This host has no release to go back to."
+    )
+    if wanted == "previous":
+        if not previous:
+            raise ReleaseError(f"There is no previous release. Nothing was changed. {hint}")
+        return previous
+    fitting = [one["release"] for one in able if one["release"].startswith(wanted)]
+    if len(fitting) != 1:
+        problem = (
+            "fits several releases" if fitting else "names no release that has served on this host and is not live"
+        )
+        raise ReleaseError(f"'{wanted}' {problem}. Nothing was changed. {hint}")
+    return fitting[0]

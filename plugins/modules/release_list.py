@@ -1,0 +1,80 @@
+#!/usr/bin/python
+"""Ansible module: the releases that a host has, and which of them an operator means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.release import history, listing
+from ansible.module_utils.release.errors import ReleaseError
+from ansible.module_utils.release.layout import App
+
+DOCUMENTATION = r"""
+module: release_list
+short_description: List the releases of an app
+description:
+  - Lists them, newest first. With O(choose), also finds the one to go back to, or fails with the choices.
+options:
+  name: {description: Name of the app., type: str, required: true}
+  root: {description: Directory of the app., type: path, required: true}
+  choose: {description: "A release's name or the beginning of it; previous for the one that served before; empty lists only.", type: str, default: ""}
+  live_too: {description: Whether the release may be the one that serves., type: bool, default: false}
+author: [Outport]
+"""
+
+EXAMPLES = r"""
+- name: Find the previous release
+  release_list:
+    name: shop
+    root: /srv/shop
+    choose: previous
+"""
+
+RETURN = r"""
+releases:
+  description: >-
+    Dicts of release, commit, subject, ref, built, by, schema, proved and state: live, previous, kept, rolled back, refused or incomplete.
+  type: list
+  returned: success
+live: {description: The release that serves; empty for none., type: str, returned: success}
+chosen: {description: The release that choose found., type: str, returned: success}
+history: {description: The last switches, newest first., type: list, returned: success}
+rolled_back:
+  description: Releases and commits (12 digits) that were rolled back and not deployed since, each with its rollback's entry in the history.
+  type: dict
+  returned: success
+"""
+
+_HISTORY = 10
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "root": {"type": "path", "required": True},
+            "choose": {"type": "str", "default": ""},
+            "live_too": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    app, wanted = App(module.params["name"], Path(module.params["root"])), module.params["choose"]
+    found, switches = listing.releases(app), history.entries(app)
+    try:
+        chosen = listing.choose(app, found, wanted, module.params["live_too"]) if wanted else ""
+    except ReleaseError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(
+        changed=False,
+        releases=found,
+        live=app.named_by(app.live),
+        chosen=chosen,
+        history=switches[: -_HISTORY - 1 : -1],
+        rolled_back=history.rolled_back(switches),
+    )
+
+
+if __name__ == "__main__":
+    main()
