@@ -271,7 +271,7 @@ def test_every_required_variable_is_wired() -> None:
     # What is learnt on the way, such as which release it is.
     facts = {
         name
-        for path in ROOT.glob("playbooks/*.yml")
+        for path in ROOT.glob("playbooks/**/*.yml")
         for task in tasks_of(path)
         for name in (*task.get("ansible.builtin.set_fact", {}), *task.get("vars", {}))
     }

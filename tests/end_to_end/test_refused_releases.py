@@ -216,7 +216,7 @@ def test_a_lock_of_another_run_is_respected(undisturbed: Visits, branch: str, re
     [
         ("python_app : Fetch the app at", 0.3),
         ("python_app : Build release", 0.5),
-        ("release : Set up, once", 1),
+        ("python_app : Set up, once", 1),
         ("gunicorn : Switch when it proves itself", 5),
     ],
     ids=["fetch", "build", "set-up", "switch"],
