@@ -292,6 +292,39 @@ def test_the_wiring_reads_what_exists() -> None:
     assert {name for name in read if name not in known and not is_ansibles(name)} == set()
 
 
+def test_a_default_that_is_stated_again_is_the_settings_own() -> None:
+    """Only empty ones are: what has a value comes from the spec, by the filter setting_default."""
+    spec = load(ROOT / "roles/settings/files/spec.yml")
+    found = [
+        (name, value)
+        for path in (*ROOT.glob("group_vars/all/*.yml"), *ROOT.glob("playbooks/**/*.yml"))
+        for name, value in re.findall(
+            r"\b(\w+) \| default\(((?:\[.*?\]|\{.*?\}|'[^']*'|true|false))\)", path.read_text()
+        )
+        if name in spec
+    ]
+    assert len(found) > 15
+    assert [name for name, value in found if yaml.safe_load(value) != spec[name].get("default")] == []
+
+
+def test_a_roles_default_is_the_settings_own() -> None:
+    """Of a setting that goes to a role as it is."""
+    spec = load(ROOT / "roles/settings/files/spec.yml")
+    defaults = {name: value for role in ROLES for name, value in load(ROOT / f"roles/{role}/defaults/main.yml").items()}
+    names = load(ROOT / "group_vars/all/names.yml")
+    passed = {
+        option: setting[1]
+        for option, value in wired().items()
+        if isinstance(value, str)
+        and (setting := re.fullmatch(r"\{\{ (\w+)(?: \| default\(.*\))? \}\}", str(names.get(value[3:-3], value))))
+        and "default" in spec.get(setting[1], {})
+        and option in defaults
+    }
+    assert passed["gunicorn_timeout"] == "app_timeout"
+    assert len(passed) > 15
+    assert [(o, s) for o, s in passed.items() if defaults[o] != spec[s]["default"]] == []
+
+
 def test_the_check_of_names_sees_loops_conditions_and_templates() -> None:
     task = {"when": "nginx_root and item", "loop": "{{ base_users }}", "loop_control": {"index_var": "position"}}
     names = {name for text in texts([task]) for name in names_in(text)}

@@ -1,8 +1,9 @@
-"""Ansible filter `settings_problems`: what is wrong with an environment's settings, in words for the user."""
+"""Ansible filters of the settings: `settings_problems` finds what is wrong with them, `setting_default` is the default of one."""
 
 from __future__ import annotations
 
 import difflib
+import functools
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
@@ -227,9 +228,18 @@ def settings_problems(values: Mapping[str, Any], sources: list[str], project: st
     ]
 
 
+@functools.cache
+def setting_default(name: str) -> Any:
+    """Return the default of a setting, from the settings' spec. AnsibleError when it has none."""
+    spec = load(Path(__file__).parents[2] / "roles/settings/files/spec.yml").get(name, {})
+    if "default" not in spec:
+        raise AnsibleError(f"The setting '{name}' has no default.")
+    return spec["default"]
+
+
 class FilterModule:
     """The filters of this file."""
 
     def filters(self) -> dict[str, Any]:
         """Return the filters by name."""
-        return {"settings_problems": settings_problems}
+        return {"setting_default": setting_default, "settings_problems": settings_problems}
