@@ -6,7 +6,7 @@ import traceback
 from lab import cloud, services
 from lab.layout import READY
 from lab.metadata import MetadataServer
-from lab.reality import Reality
+from lab.reconciler import Reconciler
 
 _PAUSE = 0.3
 
@@ -18,15 +18,15 @@ def main() -> None:
         service.ensure()
     cloud.serve()
     services.serve_files()
-    reality = Reality(dns)
-    MetadataServer(reality.metadata).start()
+    reconciler = Reconciler(dns)
+    MetadataServer(reconciler.metadata).start()
     while not services.save_site_ca():
         time.sleep(_PAUSE)
     READY.touch()
     stale_ca = False
     while True:
         try:
-            reality.agree()
+            reconciler.reconcile()
             dns.ensure()
             git.ensure()
             stale_ca = acme.ensure() or stale_ca

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import yaml
 
-from lab import agent, certificates, cgroups, hosts, images, machine, network
+from lab import agent, certificates, cgroups, hosts, images, network, preflight
 from lab.commands import run
 from lab.console import LabError, Step, step
 from lab.layout import (
@@ -119,7 +119,7 @@ def export_lines() -> list[str]:
 def up(wanted: Mapping[str, object], until: str) -> None:
     """Bring the lab up: services, then (by the production playbooks) the cloud, then (unless `until` is an earlier stage) the site."""
     fresh = not is_up()
-    machine.check(fresh)
+    preflight.check(fresh)
     with locked():
         if fresh:
             _clear()
@@ -198,10 +198,10 @@ def _preparing() -> Iterator[None]:
 
 
 def _prepare() -> None:
-    missing = machine.missing_packages()
+    missing = preflight.missing_packages()
     if missing:
         with step(f"Install {', '.join(missing)}", "packages") as doing:
-            machine.install(missing, doing.log)
+            preflight.install(missing, doing.log)
             network.check_free()
             network.check_firewall()
     suite = next((name for name, image in SUITES.items() if image == settings()["web_image_name"]), None)

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lab import certificates, cli, commands, console, images, layout, machine, metadata, network, operations, services
+from lab import certificates, cli, commands, console, images, layout, metadata, network, operations, preflight, services
 from lab import status as lab_status
 from lab.console import LabError
 from lab.load import Load, Plan, Result, Visit
@@ -273,7 +273,7 @@ def system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], N
     def become(release: str) -> None:
         file = tmp_path / "os-release"
         file.write_text(release)
-        monkeypatch.setattr(machine, "Path", lambda _path: file)
+        monkeypatch.setattr(preflight, "Path", lambda _path: file)
 
     return become
 
@@ -283,7 +283,7 @@ def system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], N
 )
 def test_the_systems_that_the_lab_runs_on(system: Callable[[str], None], release: str) -> None:
     system(release)
-    machine._check_system()
+    preflight._check_system()
 
 
 @pytest.mark.parametrize(
@@ -298,17 +298,17 @@ def test_the_systems_that_the_lab_runs_on(system: Callable[[str], None], release
 def test_other_systems_are_refused_by_name(system: Callable[[str], None], release: str) -> None:
     system(release)
     with pytest.raises(LabError, match=r"Debian 12 or newer and Ubuntu 24\.04 or newer; this is Other System\."):
-        machine._check_system()
+        preflight._check_system()
 
 
 def test_too_little_room_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(machine, "_check_system", lambda: None)
-    monkeypatch.setattr(machine.cgroups, "check", lambda: None)
-    usage = machine.shutil.disk_usage("/")._replace(free=1024**3)
-    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _folder: usage)
+    monkeypatch.setattr(preflight.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(preflight, "_check_system", lambda: None)
+    monkeypatch.setattr(preflight.cgroups, "check", lambda: None)
+    usage = preflight.shutil.disk_usage("/")._replace(free=1024**3)
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda _folder: usage)
     with pytest.raises(LabError, match=r"needs 4 GiB free in .*; found 1\.0 GiB.*bin/lab purge"):
-        machine.check(fresh=False)
+        preflight.check(fresh=False)
 
 
 # Certificates

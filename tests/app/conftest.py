@@ -20,7 +20,7 @@ from myflaskapp.database import db
 from PIL import Image
 from sqlalchemy import create_engine, insert, make_url, text
 
-from lab import login
+from lab import aws
 
 APP_FOLDER = Path(__file__).resolve().parents[2] / "app"
 SCHEMA = "outport_tests"
@@ -75,7 +75,7 @@ def mysql_url(request: pytest.FixtureRequest) -> Iterator[str]:
     if not request.config.getoption("--mysql"):
         yield ""
         return
-    url = login.database_url(SCHEMA)
+    url = aws.database_url(SCHEMA)
     recreate_schema(url)
     yield url
     administer(url, f"DROP DATABASE {SCHEMA}")

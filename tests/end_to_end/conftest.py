@@ -14,7 +14,7 @@ from support import loads, plays
 from support.plays import Played
 from testinfra.host import Host
 
-from lab import login, operations
+from lab import aws, operations
 from lab.layout import REPOSITORY, SSH_CONFIG
 from lab.repositories import APP, DEPLOYED, publish, publish_change, remove_branch
 from lab.visitor import Visitor
@@ -40,7 +40,7 @@ def web() -> Host:
 @pytest.fixture(scope="session")
 def secret() -> dict[str, Any]:
     """The database credentials in plain text, as only the app and the operator can read them."""
-    return login.database_credentials()
+    return aws.database_credentials()
 
 
 @dataclass

@@ -17,7 +17,7 @@ import pytest
 from support.hosts import on_host
 from support.plays import cut_off, play
 
-from lab import certificates, login, operations
+from lab import aws, certificates, operations
 from lab.images import mysql_image
 from lab.layout import REPOSITORY
 from lab.visitor import Visitor
@@ -38,7 +38,7 @@ MESSAGE = {"name": "Visitor", "email": "visitor@example.com"}
 @contextmanager
 def connected() -> Iterator[Any]:
     """A connection as the backup program has it, from this machine, which does not know the database's name."""
-    found = login.database_credentials()
+    found = aws.database_credentials()
     connection = pymysql.connect(
         host=str(operations.status().databases[0].address),
         user=found["username"],
@@ -73,7 +73,7 @@ def remove_schemas(connection: Any) -> None:
 
 def mysql(schema: str, sql: bytes) -> None:
     """Have MySQL's own client run SQL in a schema."""
-    found = login.database_credentials()
+    found = aws.database_credentials()
     image = mysql_image()
     trust = image / "tmp/ca.pem"
     shutil.copy(certificates.CA, trust)
@@ -123,7 +123,7 @@ def test_a_dump_of_every_kind_of_thing_restores_with_mysqls_own_client(database:
     assert "DEFINER=" not in sql.decode()
     for table, schema in (("views", "table"), ("routines", "routine"), ("triggers", "trigger"), ("events", "event")):
         query = f"SELECT DISTINCT definer FROM information_schema.{table} WHERE {schema}_schema = 'nasty_copy'"
-        assert server.rows(database, query) == [(f"{login.database_credentials()['username']}@%",)]
+        assert server.rows(database, query) == [(f"{aws.database_credentials()['username']}@%",)]
     (warning,) = made.manifest["warnings"]
     assert warning.startswith("the view broken is broken")
     # What was restored works: the function in the view, and the triggers in their order.

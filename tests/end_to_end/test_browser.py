@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from lab import login, operations
+from lab import aws, operations
 from lab.browser import add_moderator, chromium, install
 from lab.layout import REPOSITORY
 
@@ -211,7 +211,7 @@ def test_a_listing_with_two_photos_goes_from_the_form_to_the_board(context: Brow
 
 def in_bucket() -> list[str]:
     """The keys of all photos in the media bucket."""
-    s3 = login.client("s3")
+    s3 = aws.client("s3")
     bucket = next(b["Name"] for b in s3.list_buckets()["Buckets"] if "-media-" in b["Name"])
     return [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket, Prefix="photos/")["Contents"]]
 

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from support import loads
 from werkzeug.test import TestResponse
 
-from lab import login, operations
+from lab import aws, operations
 from lab.load import Load, plan_for_site
 from lab.visitor import Visitor
 
@@ -36,7 +36,7 @@ def site_serves(site: Visitor) -> bool:
 
 def kept_messages() -> Counter[str]:
     """The texts of the messages that the site's database holds, and how often each."""
-    engine = create_engine(login.database_url(login.database_credentials()["dbname"]))
+    engine = create_engine(aws.database_url(aws.database_credentials()["dbname"]))
     with engine.connect() as connection:
         texts = Counter(connection.exec_driver_sql("SELECT body FROM message").scalars())
     engine.dispose()
@@ -44,7 +44,7 @@ def kept_messages() -> Counter[str]:
 
 
 def test_a_database_that_is_away_for_a_while_loses_nothing_and_costs_no_request_once_it_is_back() -> None:
-    site, rds = operations.visitor(), login.client("rds")
+    site, rds = operations.visitor(), aws.client("rds")
     database = operations.status().databases[0].id
     with Load(plan_for_site(RATE, longest=240)) as load:
         time.sleep(5)
@@ -104,7 +104,7 @@ def test_a_database_that_is_away_for_a_while_loses_nothing_and_costs_no_request_
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """The app on a schema of its own with 100,000 listings, made by its seed command."""
-    url = login.database_url(SCHEMA)
+    url = aws.database_url(SCHEMA)
     engine = create_engine(make_url(url).set(database=""))
     with engine.begin() as connection:
         connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {SCHEMA}")
@@ -189,7 +189,7 @@ class Killer:
 def test_a_connection_that_ends_at_any_moment_is_told_or_not_noticed_and_none_is_lost(
     large: Flask, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client, server, outcomes = large.test_client(), create_engine(login.database_url("")), []
+    client, server, outcomes = large.test_client(), create_engine(aws.database_url("")), []
     with large.app_context():
         engine = db.engine
     for after in range(1, 20):
@@ -213,7 +213,7 @@ def test_a_connection_that_ends_at_any_moment_is_told_or_not_noticed_and_none_is
 
 @pytest.mark.parametrize(("name", "table"), [("a message", "message"), ("a submission", "listing")])
 def test_what_was_kept_unheard_is_not_kept_twice(large: Flask, name: str, table: str) -> None:
-    client, server = large.test_client(), create_engine(login.database_url(SCHEMA))
+    client, server = large.test_client(), create_engine(aws.database_url(SCHEMA))
 
     def count() -> int:
         with server.connect() as connection:

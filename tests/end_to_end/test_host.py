@@ -8,7 +8,7 @@ from typing import Any
 
 from testinfra.host import Host
 
-from lab import login, operations
+from lab import aws, operations
 from lab.visitor import Visitor
 
 
@@ -89,7 +89,7 @@ def test_the_backup_is_complete_and_in_s3(web: Host) -> None:
     assert web.run("systemctl start outport-rds-backup.service").rc == 0
     settings = operations.settings()
     bucket = f"{settings['app_name']}-{settings['environment_name']}-backups-123456789012"
-    s3 = login.client("s3")
+    s3 = aws.client("s3")
     objects = s3.list_objects_v2(Bucket=bucket, Prefix="dumps/listings/")["Contents"]
     newest = max(entry["Key"] for entry in objects if entry["Key"].endswith(".sql.gz"))
     dump = gzip.decompress(s3.get_object(Bucket=bucket, Key=newest)["Body"].read()).decode()
@@ -99,7 +99,7 @@ def test_the_backup_is_complete_and_in_s3(web: Host) -> None:
     assert "CREATE TABLE `listing`" in dump
     assert "Saltbox" in dump
     assert "-- Dump completed" in dump
-    snapshots = login.client("rds").describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
+    snapshots = aws.client("rds").describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
     assert any(entry["DBSnapshotIdentifier"].startswith("listings-lab-backup-") for entry in snapshots)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine
 
-from lab import login
+from lab import aws
 from lab.visitor import Visitor
 
 
@@ -35,7 +35,7 @@ def test_the_certificate_is_for_the_domain_and_fresh(site: Visitor) -> None:
 def test_listings_come_from_mysql(site: Visitor, secret: dict[str, Any]) -> None:
     """A row that is inserted by SQL is on the site."""
     title = f"Dory with oars {time.time_ns()}"
-    engine = create_engine(login.database_url(secret["dbname"]))
+    engine = create_engine(aws.database_url(secret["dbname"]))
     with engine.begin() as database:
         category = database.exec_driver_sql("SELECT id FROM category ORDER BY id LIMIT 1").scalar_one()
         database.exec_driver_sql(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import login, operations
+from lab import aws, operations
 from lab.layout import REPOSITORY
 
 LIMIT = 90
@@ -55,7 +55,7 @@ def decrypted(output: str, name: str) -> str:
     """The secret that the shown line holds."""
     found = re.search(rf"app_secrets:\s+{name}: ([A-Za-z0-9+/=]+)", output)
     assert found, output
-    kms = login.client("kms")
+    kms = aws.client("kms")
     plain = kms.decrypt(CiphertextBlob=base64.b64decode(found[1]), EncryptionContext=CONTEXT)["Plaintext"]
     return str(plain.decode())
 

@@ -1,4 +1,4 @@
-"""The database's credentials in plain text, as an operator of the lab's account may read them."""
+"""Clients of the lab's AWS, and the database's credentials as an operator of its account may read them."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Makes real what playbooks make in the imitation AWS: hosts, databases, addresses, names. Repeats itself until the two agree."""
+"""Reconciles this machine with what playbooks make in the imitation AWS: hosts, databases, addresses, names."""
 
 import json
 import time
@@ -17,8 +17,8 @@ from lab.status import DatabaseStatus, HostStatus, Status
 _ALIVE = ("pending", "running")
 
 
-class Reality:
-    """What of the cloud exists on this machine; `agree` takes one step towards all of it."""
+class Reconciler:
+    """What of the cloud exists on this machine; `reconcile` takes one step towards all of it."""
 
     def __init__(self, dns: Service) -> None:
         self._dns = dns
@@ -28,16 +28,16 @@ class Reality:
         self._translated: dict[str, str] = {}
         self._sessions: dict[str, cloud.Credentials] = {}
 
-    def agree(self) -> None:
+    def reconcile(self) -> None:
         """Compare and act once; cheap when nothing is to be done."""
         self._instances = cloud.instances()
         for instance in self._instances:
-            _carry_on(self._agree_host, instance)
-        _carry_on(self._agree_databases)
-        self._agree_addresses()
+            _carry_on(self._reconcile_host, instance)
+        _carry_on(self._reconcile_databases)
+        self._reconcile_addresses()
         self._write_status()
 
-    def _agree_host(self, instance: Instance) -> None:
+    def _reconcile_host(self, instance: Instance) -> None:
         if instance.state in _ALIVE and instance.suite:
             if instance.state == "pending":
                 if not hosts.running(instance.id):
@@ -59,7 +59,7 @@ class Reality:
             _say(f"removing host {instance.id}")
             hosts.destroy(instance.id)
 
-    def _agree_databases(self) -> None:
+    def _reconcile_databases(self) -> None:
         wanted = {found.id: found for found in cloud.databases()}
         for identifier, found in wanted.items():
             if identifier not in self._databases:
@@ -83,7 +83,7 @@ class Reality:
             _say(f"removing database {identifier}")
             self._databases.pop(identifier).destroy()
 
-    def _agree_addresses(self) -> None:
+    def _reconcile_addresses(self) -> None:
         alive = [instance for instance in self._instances if instance.state in _ALIVE and instance.suite]
         names = {
             f"ip-{i.private_address.replace('.', '-')}.{i.region}.compute.internal": [i.private_address] for i in alive

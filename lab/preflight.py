@@ -1,4 +1,4 @@
-"""Is this machine one that the lab can run on? Every check comes before the first change."""
+"""Checks, before the first change, that the lab can run on this machine; installs the packages that it lacks."""
 
 import os
 import shutil
