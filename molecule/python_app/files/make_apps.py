@@ -40,6 +40,9 @@ APPS: dict[str, list[dict[str, str]]] = {
         {"requirements.txt": "itsdangerous\n./beside\n", "beside/pyproject.toml": PROJECT.format(name="beside") + BUILD}
     ],
     "newer": [{"pyproject.toml": PROJECT.format(name="newer").replace(">=3.11", ">=3.99")}],
+    "newer_poetry": [
+        {"pyproject.toml": POETRY.replace("^3.11", "^3.99"), "poetry.lock": (HERE / "poetry.lock").read_text()}
+    ],
 }
 
 

@@ -140,7 +140,8 @@ BROKEN = {
     "syntax": "pyproject.toml is not valid TOML",
     "lockless": "The app has no uv.lock, poetry.lock, requirements.txt or pyproject.toml",
     "folder": "requirements have no hash",
-    "newer": "The app requires Python >=3.99",
+    "newer": "The app requires Python >=3.99 (pyproject.toml), and the build would use 3.",
+    "newer_poetry": "The app requires Python ^3.99 (pyproject.toml), and the build would use 3.",
 }
 
 
@@ -158,9 +159,9 @@ def test_a_broken_app_says_its_cause_and_leaves_nothing(host: Host, deploy: Depl
     [
         ({"python_app_before_build": ["echo no front end; exit 3"]}, "failed with exit code 3"),
         ({"python_app_minimum_free_mb": 900000000}, "and a build needs 900000000 MB (python_app_minimum_free_mb)"),
-        ({"python_app_python": "3.7"}, "Python 3.7 can't be had"),
+        ({"python_app_python": "3.7"}, "Python 3.7 is not available"),
         ({"python_app_requirements": "locked.txt"}, "The app has no 'locked.txt'"),
-        ({"python_app_subdir": "website"}, "The app has no folder 'website'"),
+        ({"python_app_subdir": "website"}, "The app has no directory 'website'"),
         ({"python_app_ref": "nowhere"}, "The app was not fetched from file:///srv/git/bare at 'nowhere'"),
         ({"python_app_repository": "file:///srv/git/gone"}, "The app was not fetched from file:///srv/git/gone"),
     ],

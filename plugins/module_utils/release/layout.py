@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 UNITS = Path("/etc/systemd/system")
-# What all apps of a host share: the build's tools, and the home of the user that builds.
+# What all apps of a host share: the build's tools, the interpreters that uv downloaded, and the home and cache of the user that builds.
 TOOLS = Path("/opt/outport")
+TOOLS_LOCK = TOOLS / ".lock"
+PYTHONS = TOOLS / "python"
 BUILDER_HOME = Path("/var/cache/outport-build")
+BUILDER_CACHE = BUILDER_HOME / "uv"
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,61 @@ class Release:
 
 
 @dataclass(frozen=True)
+class Environment:
+    """A virtual environment's folder, by its key: a checksum of what is in it."""
+
+    folder: Path
+
+    @property
+    def key(self) -> str:
+        """The environment's key."""
+        return self.folder.name
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.folder / "bin/python"
+
+    @property
+    def complete(self) -> Path:
+        """Marker: everything is installed."""
+        return self.folder / ".complete"
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool of the build in a virtual environment of its own, by its name and a digest of its lock file: `uv-0123456789ab`."""
+
+    name: str
+    digest: str
+
+    @property
+    def folder(self) -> Path:
+        """Its virtual environment."""
+        return TOOLS / f"{self.name}-{self.digest}"
+
+    @property
+    def program(self) -> Path:
+        """What runs it."""
+        return self.folder / "bin" / self.name
+
+    @property
+    def python(self) -> Path:
+        """The interpreter that can import it."""
+        return self.folder / "bin/python"
+
+    @property
+    def requirements(self) -> Path:
+        """Its lock file."""
+        return self.folder / "requirements.lock"
+
+    @property
+    def installed(self) -> Path:
+        """Marker: it is complete."""
+        return self.folder / ".installed"
+
+
+@dataclass(frozen=True)
 class App:
     """An app on a host: `name` is also its user and the beginning of its units, `root` its folder."""
 
@@ -154,6 +212,10 @@ class App:
     def release(self, release_id: str) -> Release:
         """The release of this id, whether it is there or not."""
         return Release(self.releases / release_id)
+
+    def environment(self, key: str) -> Environment:
+        """The environment of this key, whether it is there or not."""
+        return Environment(self.environments / key)
 
     def all_releases(self) -> list[Release]:
         """Every release that has a folder, complete or not."""

@@ -1,0 +1,147 @@
+"""A release from a commit of the app's clone: its source, and a locked virtual environment."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pwd
+import shutil
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from ansible.module_utils.release import share
+from ansible.module_utils.release.builder import PATH
+from ansible.module_utils.release.context import Context
+from ansible.module_utils.release.disk import check_space, disk_full
+from ansible.module_utils.release.environment import count_packages, ensure_environment
+from ansible.module_utils.release.files import finish, own, write
+from ansible.module_utils.release.layout import Environment
+from ansible.module_utils.release.lock import locked
+from ansible.module_utils.release.prune import prune
+from ansible.module_utils.release.python import check_interpreter, find_interpreter
+from ansible.module_utils.release.requirements import check_lock, with_gunicorn
+from ansible.module_utils.release.resolve import resolve
+from ansible.module_utils.release.source import (
+    KINDS,
+    describe_commit,
+    find_requirements,
+    read_project,
+    run_hooks,
+    take_source,
+)
+
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def build(context: Context) -> dict[str, Any]:
+    """Build the release unless it is there, and return the result of release_build.
+
+    Raises ReleaseError when it can't be built; nothing of it is left then.
+    """
+    try:
+        return _build(context)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise disk_full("", context.app.root) from error
+
+
+def _build(context: Context) -> dict[str, Any]:
+    """Do the same, but for the cause of a full disk."""
+    began = time.monotonic()
+    with locked(context.app, f"build of {context.release.id}") as lock:
+        context.builder.locks = (lock,)
+        if context.release.built.exists():
+            return _result(context, began, changed=False, reused=True, archive=share.pack(context))
+        prune(context)
+        check_space(context.app.root, context.params["minimum_free_mb"])
+        try:
+            reused = _make(context)
+            archive = share.pack(context)
+            finish(context.release.built)
+        except BaseException:
+            shutil.rmtree(context.release.folder, ignore_errors=True)
+            raise
+        return _result(context, began, changed=True, reused=reused, archive=archive)
+
+
+def preview(context: Context) -> dict[str, Any]:
+    """Return what `build` would, without a change of the host."""
+    built = context.release.built.exists()
+    return _result(context, time.monotonic(), changed=not built, reused=built)
+
+
+def _make(context: Context) -> bool:
+    """Build everything of the release but its marker; return whether its environment was there."""
+    release = context.release
+    context.builder.ensure()
+    context.tools.ensure_uv()
+    shutil.rmtree(release.folder, ignore_errors=True)
+    take_source(context)
+    run_hooks(context, "before_build", PATH)
+    file = find_requirements(context)
+    project = read_project(context, file.parent)
+    interpreter = find_interpreter(context)
+    check_interpreter(context, interpreter, project)
+    lock = share.unpack(context) if context.params["archive"] else resolve(context, file, interpreter, project)
+    lock = with_gunicorn(lock, context.tools.locks["gunicorn"])
+    check_lock(lock)
+    environment, reused = ensure_environment(context, lock, interpreter, file.parent, project)
+    release.venv.symlink_to(os.path.relpath(environment.folder, release.folder))
+    run_hooks(context, "after_build", f"{release.venv}/bin:{PATH}")
+    # As the builder, and only compiled: nothing runs. A file that is not valid Python, such as a template, is left as it is.
+    context.builder.run([interpreter.path, "-I", "-S", "-m", "compileall", "-q", str(release.app)])
+    own(str(release.app))
+    shutil.rmtree(release.work)
+    release.runtime.mkdir()
+    _write_files(context)
+    write(release.requirements, lock)
+    description = _describe(context, file.name if file.name in KINDS else "requirements.txt", environment)
+    write(release.description, json.dumps(description, indent=2) + "\n")
+    return reused
+
+
+def _write_files(context: Context) -> None:
+    """Write the further files of the release, readable by the app's user and no other."""
+    group = pwd.getpwnam(context.app.name).pw_gid
+    for name, content in context.params["files"].items():
+        path = context.release.folder / name
+        write(path, content)
+        os.chown(path, 0, group)
+        path.chmod(0o640)
+
+
+def _describe(context: Context, kind: str, environment: Environment) -> dict[str, Any]:
+    """Return the content of release.json."""
+    subject, committed = describe_commit(context)
+    return {
+        "release": context.release.id,
+        "commit": context.params["commit"],
+        "subject": subject,
+        "ref": context.params["ref"],
+        "committed": committed.strftime(_TIME),
+        "built": datetime.now(UTC).strftime(_TIME),
+        "by": context.params["by"],
+        "kind": kind,
+        "packages": count_packages(environment),
+        "environment": environment.key,
+    }
+
+
+def _result(context: Context, began: float, changed: bool, reused: bool, archive: str = "") -> dict[str, Any]:
+    """Return the result of release_build, from release.json where it is there."""
+    path = context.release.description
+    description = json.loads(path.read_text()) if path.exists() else {}
+    return {
+        "changed": changed,
+        "seconds": round(time.monotonic() - began, 2),
+        "kind": description.get("kind", ""),
+        "packages": description.get("packages", 0),
+        "subject": description.get("subject", ""),
+        "environment": description.get("environment", ""),
+        "environment_reused": reused,
+        "pruned": context.pruned,
+        "archive": archive,
+    }

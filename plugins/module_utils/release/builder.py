@@ -1,0 +1,89 @@
+"""The unprivileged user that runs code of an app and of its dependencies: never root, and owner of nothing else."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from ansible.module_utils.release.commands import Result, need, run
+from ansible.module_utils.release.layout import BUILDER_CACHE, BUILDER_HOME
+
+BUILDER = "outport-build"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def variables(**more: str) -> dict[str, str]:
+    """Return the environment variables of a tool: those of this process, such as a proxy's, with the builder's home, cache and rules."""
+    dropped = ("PYTHON", "VIRTUAL_ENV", "SUDO_")
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith(dropped)},
+        "HOME": str(BUILDER_HOME),
+        "PATH": PATH,
+        "LC_ALL": "C.UTF-8",
+        "NO_COLOR": "1",
+        "UV_CACHE_DIR": str(BUILDER_CACHE),
+        "UV_NO_CONFIG": "1",
+        "UV_NO_PROGRESS": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+        # The system's CAs: a company's proxy may be among them.
+        "UV_SYSTEM_CERTS": "1",
+        **more,
+    }
+
+
+@dataclass
+class Builder:
+    """The user, and how it runs commands: in `directory`, which need not exist yet.
+
+    `locks` are file descriptors that its commands inherit: those that outlive an interrupted run still hold the lock.
+    """
+
+    directory: Path
+    locks: tuple[int, ...] = ()
+
+    def ensure(self) -> None:
+        """Create the user unless it exists."""
+        try:
+            pwd.getpwnam(BUILDER)
+        except KeyError:
+            useradd = ["/usr/sbin/useradd", "--system", f"--home-dir={BUILDER_HOME}", "--create-home"]
+            need(
+                run([*useradd, "--shell=/usr/sbin/nologin", BUILDER]),
+                f"The user {BUILDER} could not be created.",
+                "Fix the cause above, and run this again.",
+            )
+
+    def run(
+        self,
+        argv: list[str],
+        cwd: Path | None = None,
+        *,
+        stdin: IO[bytes] | None = None,
+        stdout: IO[bytes] | None = None,
+        **more: str,
+    ) -> Result:
+        """Run a command as the user; `more` are further environment variables."""
+        return run(
+            ["/usr/sbin/runuser", "-u", BUILDER, "--", *argv],
+            cwd or self.directory,
+            variables(**more),
+            stdin=stdin,
+            stdout=stdout,
+            pass_fds=self.locks,
+        )
+
+    def read(self, path: Path) -> str:
+        """Return a file of the app as the user reads it: a link in the app must not expose root's files."""
+        return need(
+            self.run(["cat", str(path)]), f"{path.name} can't be read.", "Make it a plain file of the app."
+        ).stdout
+
+    def make_directory(self, path: Path) -> Path:
+        """Create a directory, and its parents, that the user can write to; return it."""
+        path.mkdir(parents=True)
+        user = pwd.getpwnam(BUILDER)
+        os.chown(path, user.pw_uid, user.pw_gid)
+        return path

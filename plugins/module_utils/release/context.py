@@ -1,0 +1,38 @@
+"""What the steps of a build share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.release.builder import Builder
+from ansible.module_utils.release.layout import App, Release
+from ansible.module_utils.release.tools import Tools
+
+
+@dataclass(frozen=True)
+class Context:
+    """One build: where it is, the options of the module release_build, the user that builds, and its tools.
+
+    `pruned` collects what the build removed, as paths below the app's root.
+    """
+
+    app: App
+    release: Release
+    params: dict[str, Any]
+    builder: Builder
+    tools: Tools
+    pruned: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, params: dict[str, Any]) -> Context:
+        """Return the context for the options of release_build."""
+        app = App(params["name"], Path(params["root"]))
+        release = app.release(params["release"])
+        return cls(app, release, params, Builder(release.app), Tools(params["tools"]))
+
+    @property
+    def commit(self) -> str:
+        """The commit as messages show it: its first 12 digits."""
+        return self.params["commit"][:12]

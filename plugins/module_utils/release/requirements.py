@@ -1,0 +1,73 @@
+"""The text of requirements files, in pip's format. Nothing here reads or runs anything."""
+
+from __future__ import annotations
+
+import re
+
+from ansible.module_utils.release.errors import ReleaseError
+
+_NAME = r"[A-Za-z0-9][\w.-]*"
+
+
+def entries(text: str) -> list[str]:
+    """Return the entries of a requirements file, one string each: continued lines are joined, comments are removed."""
+    lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in re.sub(r"\\\r?\n", " ", text).splitlines())
+    return [line for line in lines if line]
+
+
+def is_option(entry: str) -> bool:
+    """Return whether an entry is an option, such as an index, and not a requirement."""
+    return entry.startswith("-") and not re.match(r"(-e|--editable|-r|--requirement|-c|--constraint)\b", entry)
+
+
+def is_hashed(entry: str) -> bool:
+    """Return whether an entry is a requirement with a hash."""
+    return "--hash=" in entry and not entry.startswith("-")
+
+
+def is_commit(entry: str) -> bool:
+    """Return whether an entry is a requirement at a full commit id of a git repository, which is as good as a hash."""
+    return re.search(r"@\s*git\+\S+@[0-9a-f]{40}\b", entry) is not None
+
+
+def is_locked(text: str) -> bool:
+    """Return whether a requirements file names packages, and all of them by hash or commit."""
+    packages = [entry for entry in entries(text) if not is_option(entry)]
+    return bool(packages) and all(is_hashed(entry) or is_commit(entry) for entry in packages)
+
+
+def normalized(name: str) -> str:
+    """Return the name of a package as an index normalizes it: `Flask_Login` is `flask-login`."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def names_in(text: str) -> set[str]:
+    """Return the normalized names of the packages in a requirements file."""
+    found = (re.match(_NAME, entry) for entry in entries(text))
+    return {normalized(match[0]) for match in found if match}
+
+
+def pins_in(lock: str) -> list[tuple[str, str]]:
+    """Return the normalized name and the version of each package that a lock file pins with `==`."""
+    found = (re.match(rf"({_NAME})(?:\[.*?\])?==([^\s;]+)", entry) for entry in entries(lock))
+    return [(normalized(match[1]), match[2]) for match in found if match]
+
+
+def with_gunicorn(lock: str, gunicorn: str) -> str:
+    """Return a lock file with the entries of the lock file `gunicorn` added, or unchanged when it has gunicorn already."""
+    names = names_in(lock)
+    if "gunicorn" in names:
+        return lock
+    added = [entry for entry in entries(gunicorn) if not names_in(entry) & names]
+    return "\n".join([lock.rstrip("\n"), *added, ""]).lstrip("\n")
+
+
+def check_lock(lock: str) -> None:
+    """Raise ReleaseError when a lock file has requirements that could change unnoticed: with neither a hash nor a commit."""
+    bad = [entry for entry in entries(lock) if not (is_option(entry) or is_hashed(entry) or is_commit(entry))]
+    if bad:
+        shown = "; ".join(entry[:100] for entry in bad[:5])
+        raise ReleaseError(
+            f"{len(bad)} requirements have no hash, because they are directories, files or URLs: {shown}",
+            "Require a release from the package index or a git repository (name @ git+https://...). Code next to the app belongs in the app.",
+        )

@@ -1,0 +1,115 @@
+#!/usr/bin/python
+"""Ansible module: a release of a Python web app, from a commit of its clone to a locked virtual environment that releases share."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from typing import NoReturn
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.release.build import build, preview
+from ansible.module_utils.release.context import Context
+from ansible.module_utils.release.errors import ReleaseError
+
+DOCUMENTATION = r"""
+module: release_build
+short_description: Build a release of a Python web app
+description:
+  - Takes a commit of ROOT/repository to ROOT/releases/RELEASE, with a virtual environment in ROOT/venvs that releases with the same lock file share.
+  - Supports uv.lock, poetry.lock, requirements.txt, and pyproject.toml without a lock file; each becomes a requirements.lock with hashes.
+  - The code of the app and of its dependencies runs as the user outport-build, never as root. A failed build leaves nothing.
+  - Before a build, releases and environments that nothing needs are removed, and the free space is checked.
+options:
+  name: {description: Name of the app; its units are NAME@RELEASE., type: str, required: true}
+  root: {description: Directory of the app on the host., type: path, required: true}
+  release: {description: Name of the release., type: str, required: true}
+  commit: {description: Commit to build., type: str, required: true}
+  ref: {description: "Branch, tag or commit that was requested.", type: str, default: ""}
+  by: {description: Who requested the release., type: str, default: ""}
+  subdir: {description: Directory of the app in the repository., type: str, default: ""}
+  requirements: {description: File with the requirements in that directory; empty finds it., type: str, default: ""}
+  python: {description: Version of Python; empty is the host's own., type: str, default: ""}
+  before_build: {description: Commands run before the requirements are read., type: list, elements: str, default: []}
+  after_build: {description: Commands run when the environment is complete., type: list, elements: str, default: []}
+  files: {description: Further files of the release and their contents., type: dict, default: {}}
+  keep: {description: How many complete releases are kept., type: int, default: 5}
+  minimum_free_mb: {description: "Free space that a build needs, in MB.", type: int, default: 500}
+  tools: {description: "Lock files of the build's tools: uv, poetry and gunicorn.", type: dict, required: true}
+  share: {description: Whether to pack an archive that other hosts build from., type: bool, default: false}
+  archive: {description: Such an archive of another host; empty resolves the requirements here., type: path, default: ""}
+author: [Outport]
+"""
+
+EXAMPLES = r"""
+- name: Build the release
+  release_build:
+    name: shop
+    root: /srv/shop
+    release: 0123456789ab-012345
+    commit: 0123456789abcdef0123456789abcdef01234567
+    tools: {uv: "{{ lookup('file', 'uv.txt') }}", poetry: "{{ lookup('file', 'poetry.txt') }}", gunicorn: "{{ lookup('file', 'gunicorn.txt') }}"}
+"""
+
+RETURN = r"""
+seconds: {description: Duration in seconds., type: float, returned: success}
+kind: {description: File that the requirements were in., type: str, returned: success}
+subject: {description: First line of the commit's message., type: str, returned: success}
+packages: {description: Packages in the environment., type: int, returned: success}
+environment: {description: Name of the environment in ROOT/venvs., type: str, returned: success}
+environment_reused: {description: Whether it was there before., type: bool, returned: success}
+pruned: {description: Releases and environments that were removed., type: list, elements: str, returned: always}
+archive: {description: Path of the archive that other hosts build from; empty without share., type: str, returned: success}
+"""
+
+
+def stop(number: int, _frame: object) -> NoReturn:
+    """End the run in order, so that an incomplete release is removed."""
+    raise SystemExit(128 + number)
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "root": {"type": "path", "required": True},
+            "release": {"type": "str", "required": True},
+            "commit": {"type": "str", "required": True},
+            "ref": {"type": "str", "default": ""},
+            "by": {"type": "str", "default": ""},
+            "subdir": {"type": "str", "default": ""},
+            "requirements": {"type": "str", "default": ""},
+            "python": {"type": "str", "default": ""},
+            "before_build": {"type": "list", "elements": "str", "default": []},
+            "after_build": {"type": "list", "elements": "str", "default": []},
+            "files": {"type": "dict", "default": {}},
+            "keep": {"type": "int", "default": 5},
+            "minimum_free_mb": {"type": "int", "default": 500},
+            "tools": {"type": "dict", "required": True},
+            "share": {"type": "bool", "default": False},
+            "archive": {"type": "path", "default": ""},
+        },
+        supports_check_mode=True,
+    )
+    # It becomes part of a path and of the name of a unit.
+    release = module.params["release"]
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", release):
+        module.fail_json(msg=f"'{release}' is not a valid release id: use letters, digits, '.', '_' and '-'.")
+    os.umask(0o022)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    context = Context.of(dict(module.params))
+    # The texts of the lock files would only fill the result.
+    module.params["tools"] = sorted(module.params["tools"])
+    if module.check_mode:
+        module.exit_json(**preview(context))
+    try:
+        module.exit_json(**build(context))
+    except ReleaseError as error:
+        module.fail_json(msg=f"Release {release} was not built. {error}", pruned=context.pruned)
+
+
+if __name__ == "__main__":
+    main()
