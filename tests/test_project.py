@@ -71,7 +71,14 @@ def used_collections() -> set[str]:
     """Return the collections that the playbooks, roles, inventories and ansible.cfg name."""
     known = installed_collections()
     texts = [ROOT / "site.yml", ROOT / "ansible.cfg"]
-    for pattern in ("playbooks/*.yml", "inventory/*/*.yml", "group_vars/all/*.yml", "roles/**/*.yml", "roles/**/*.py"):
+    for pattern in (
+        "playbooks/*.yml",
+        "inventory/*/*.yml",
+        "group_vars/all/*.yml",
+        "roles/**/*.yml",
+        "roles/**/*.py",
+        "plugins/**/*.py",
+    ):
         texts += ROOT.glob(pattern)
     words = {word for path in texts for word in re.findall(r"\b([a-z]+\.[a-z_]+)\.[a-z_]+", path.read_text())}
     return words & known.keys()

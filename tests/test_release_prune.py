@@ -1,0 +1,72 @@
+"""Which releases and virtual environments of a host a build removes. The list of units is systemd's, imitated."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from ansible.module_utils.release import prune
+from ansible.module_utils.release.commands import Result
+from ansible.module_utils.release.context import Context
+from ansible.module_utils.release.errors import ReleaseError
+
+UNITS = "shop@running.service loaded active running Web service\nshop@waiting.socket loaded active listening Socket\n"
+
+
+@pytest.fixture
+def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
+    """An app that keeps two releases, and whose units are UNITS."""
+    monkeypatch.setattr(prune, "run", lambda _argv: Result(0, UNITS, ""))
+    return Context.of({"name": "shop", "root": str(tmp_path), "release": "new", "keep": 2, "tools": {}})
+
+
+def add(context: Context, release_id: str, built: int = 0) -> None:
+    """Add a release with an environment of its own; complete since `built` seconds, incomplete for 0."""
+    release, environment = context.app.release(release_id), context.app.environment(f"of-{release_id}")
+    release.folder.mkdir(parents=True)
+    environment.folder.mkdir(parents=True)
+    release.venv.symlink_to(os.path.relpath(environment.folder, release.folder))
+    if built:
+        release.built.touch()
+        os.utime(release.built, (built, built))
+
+
+def left(context: Context) -> set[str]:
+    """The releases that are left, each with its environment."""
+    releases = {release.id for release in context.app.all_releases()}
+    assert {path.name for path in context.app.environments.iterdir()} == {f"of-{release}" for release in releases}
+    return releases
+
+
+def test_old_and_incomplete_releases_are_removed_with_their_environments(context: Context) -> None:
+    for number, release_id in enumerate(["oldest", "old", "newest"], 1):
+        add(context, release_id, number)
+    add(context, "incomplete")
+    prune.prune(context)
+    # The other one of the two is the one to be built.
+    assert left(context) == {"newest"}
+    assert context.pruned == [
+        *(f"releases/{name}" for name in ("incomplete", "old", "oldest")),
+        *(f"venvs/of-{name}" for name in ("incomplete", "old", "oldest")),
+    ]
+
+
+def test_releases_that_are_live_previous_or_running_are_kept(context: Context) -> None:
+    for number, release_id in enumerate(["live", "before", "running", "waiting", "old", "newest"], 1):
+        add(context, release_id, number)
+    context.app.live.symlink_to("releases/live")
+    context.app.previous.symlink_to(context.app.release("before").folder)
+    prune.prune(context)
+    assert left(context) == {"live", "before", "running", "waiting", "newest"}
+
+
+def test_nothing_is_removed_when_systemd_does_not_list_what_runs(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(context, "old", 1)
+    add(context, "newest", 2)
+    monkeypatch.setattr(prune, "run", lambda _argv: Result(1, "", "Failed to connect to bus"))
+    with pytest.raises(ReleaseError, match="systemd can't list running releases"):
+        prune.prune(context)
+    assert left(context) == {"old", "newest"}
