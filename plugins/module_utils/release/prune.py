@@ -38,11 +38,11 @@ def _prune_environments(context: Context) -> None:
     """Remove the environments that no release links to."""
     links = [release.venv for release in context.app.all_releases() if release.venv.is_symlink()]
     used = {Path(os.readlink(link)).name for link in links}
-    for folder in sorted(context.app.environments.glob("*")):
-        if folder.name not in used:
-            context.app.environment(folder.name).complete.unlink(missing_ok=True)
-            shutil.rmtree(folder)
-            context.pruned.append(f"venvs/{folder.name}")
+    for path in sorted(context.app.environments.glob("*")):
+        if path.name not in used:
+            context.app.environment(path.name).complete.unlink(missing_ok=True)
+            shutil.rmtree(path)
+            context.pruned.append(f"venvs/{path.name}")
 
 
 def in_use(app: App) -> set[str]:

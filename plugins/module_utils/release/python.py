@@ -81,8 +81,10 @@ def _inspect(path: str) -> Interpreter:
 
 
 def check_interpreter(context: Context, interpreter: Interpreter, project: dict[str, Any]) -> None:
-    """Raise ReleaseError when the app, by its pyproject.toml, does not support the interpreter. Neither uv nor poetry do when they lock."""
-    poetry = project.get("tool", {}).get("poetry", {}).get("dependencies", {}).get("python")
+    """Raise ReleaseError when the app does not support the interpreter, by its pyproject.toml, whose content is `project`.
+
+    uv and poetry refuse no interpreter when they export a lock file or resolve requirements.
+    """
     if wanted := project.get("project", {}).get("requires-python"):
         # A directory with this interpreter alone: uv finds it there when its version matches.
         directory = context.release.work / "interpreter"
@@ -90,7 +92,7 @@ def check_interpreter(context: Context, interpreter: Interpreter, project: dict[
         (directory / "python3").symlink_to(interpreter.path)
         find = [context.tools.uv, "python", "find", "--no-project", "--no-managed-python", "--system", str(wanted)]
         result = context.builder.run(find, UV_PYTHON_SEARCH_PATH=str(directory))
-    elif wanted := poetry:
+    elif wanted := project.get("tool", {}).get("poetry", {}).get("dependencies", {}).get("python"):
         python = str(context.tools.ensure_poetry().python)
         result = context.builder.run([python, "-I", "-c", _POETRY_ALLOWS, str(wanted), interpreter.version])
     else:
