@@ -1,0 +1,171 @@
+"""Deploys the same change in both ways, in turn, under the same load, and measures."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from http.client import HTTPException, HTTPSConnection
+from pathlib import Path
+from socket import create_connection
+from ssl import create_default_context
+
+from lab import operations
+from lab.bench.report import Times
+from lab.bench.ways import NAME, PORT, REMOVE, Way, by_hand, on_host, outport, set_up_script
+from lab.console import LabError
+from lab.layout import REPOSITORY, SITE_CA
+from lab.load import Load, Plan, plan_for_site
+from lab.repositories import APP, HEADER, publish_change, remove_branch
+
+_ROUNDS = 3
+_RATE, _AT_LEAST = 100, 2500
+_LONGEST = 600
+
+
+@contextmanager
+def _prepared() -> Iterator[None]:
+    """The branch, and the app set up by hand; both are gone afterwards, and the site serves what its settings say."""
+    settings = operations.settings()
+    began_with = _serving()
+    try:
+        _say("Setting the app up by hand, a second time, on the same host")
+        publish_change(NAME, "before")
+        on_host(set_up_script(str(settings["app_name"]), str(settings["site_domain"])), 240)
+        _wait_for(PORT, "before", time.monotonic() + 30)
+        yield
+    finally:
+        _say("Removing what was made, and putting back what the site served")
+        try:
+            on_host(REMOVE, 150)
+        finally:
+            remove_branch(APP, NAME)
+            if _serving() != began_with:
+                # The settings' own release is built already: this is quick.
+                _command([REPOSITORY / "bin/lab", "play", "playbooks/deploy.yml"])
+
+
+def _serving() -> str | None:
+    """The mark that the site's answers have, if any."""
+    try:
+        return _mark(443)
+    except (OSError, HTTPException) as error:
+        raise LabError(f"The site does not answer: {error}. Run: bin/lab up") from None
+
+
+# Measuring
+
+
+def _mark(port: int) -> str | None:
+    """The value of `HEADER` in an answer of the app at a port of the site."""
+    visitor = operations.visitor()
+    client = HTTPSConnection(visitor.domain, timeout=10)
+    plain = create_connection((operations.find_host("web-1").public, port), 10)
+    client.sock = create_default_context(cafile=str(SITE_CA)).wrap_socket(plain, server_hostname=visitor.domain)
+    try:
+        client.request("GET", str(operations.settings()["app_health_path"]))
+        return client.getresponse().getheader(HEADER)
+    finally:
+        client.close()
+
+
+def _wait_for(port: int, mark: str, deadline: float, wanted: Callable[[], bool] = lambda: True) -> None:
+    """Wait until the site at a port answers with a mark, or until that is no longer wanted; LabError when it is too late."""
+    found: object = None
+    while wanted():
+        try:
+            found = _mark(port)
+        except (OSError, HTTPException) as error:
+            # What is being replaced may not answer for a moment; the load counts how often.
+            found = error
+        if found == mark:
+            return
+        if time.monotonic() > deadline:
+            raise LabError(f"The site at port {port} does not answer with the change '{mark}'; found: {found}.")
+        time.sleep(0.1)
+
+
+class _Watch:
+    """Notes when the new version answered first, beside the command that brings it."""
+
+    def __init__(self, port: int, mark: str) -> None:
+        self.began = time.monotonic()
+        self.seconds: float | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, args=(port, mark), daemon=True)
+        self._thread.start()
+
+    def _watch(self, port: int, mark: str) -> None:
+        _wait_for(port, mark, self.began + _LONGEST, lambda: not self._over.is_set())
+        if not self._over.is_set():
+            self.seconds = time.monotonic() - self.began
+
+    def end(self) -> float:
+        """Seconds until the new version answered; it may still be about to."""
+        self._thread.join(timeout=15)
+        self._over.set()
+        if self.seconds is None:
+            raise LabError("The command ended well, and the new version did not answer within 15 seconds.")
+        return self.seconds
+
+
+def _command(words: Sequence[str | Path]) -> None:
+    """Run a command with all that it starts; LabError with its last words when it fails or takes longer than 4 minutes."""
+    command = [str(word) for word in words]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=240)
+    except subprocess.TimeoutExpired:
+        raise LabError(f"'{' '.join(command)}' did not end within 240 seconds.") from None
+    finally:
+        if process.returncode is None:
+            # Also what it started: a playbook must not go on by itself.
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(timeout=30)
+    if process.returncode:
+        raise LabError(f"'{' '.join(command)}' failed with exit code {process.returncode}. {output.strip()[-800:]}")
+
+
+def _measure(way: Way, mark: str, plan: Plan, times: Times) -> None:
+    """Bring a change live in one way under load, and note what it took."""
+    with Load(replace(plan, port=way.port)) as load:
+        watch = _Watch(way.port, mark)
+        _command(way.command)
+        times.whole.append(time.monotonic() - watch.began)
+        times.until_new.append(watch.end())
+    times.loads.append(load.result)
+    _say(f"  {way.name}: {times.whole[-1]:.1f} s, {load.result.failed} of {load.result.total} requests failed")
+
+
+def deploy() -> dict[str, dict[str, object]]:
+    """Deploy a one-line change in both ways, in turn; the numbers of each way by its name."""
+    ways = [outport(), by_hand()]
+    times = {way.name: Times() for way in ways}
+    until = time.monotonic() + _LONGEST
+    plan = plan_for_site(_RATE, _AT_LEAST, longest=300)
+    plan = replace(plan, addresses=(operations.find_host("web-1").public,))
+    with _prepared():
+        for number in range(1, _ROUNDS + 1):
+            _say(f"Round {number} of {_ROUNDS}")
+            mark = f"round-{number}-{os.getpid()}"
+            publish_change(NAME, mark)
+            for way in ways:
+                if time.monotonic() > until - 120:
+                    raise LabError(f"It takes too long: {_ROUNDS} rounds were to be done within {_LONGEST} seconds.")
+                _measure(way, mark, plan, times[way.name])
+    return {name: found.summary() for name, found in times.items()}
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)

@@ -1,0 +1,119 @@
+"""The two ways to bring a change live: Outport's deploy, and the work by hand on a second set-up of the same app."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import operations
+from lab.commands import run
+from lab.console import LabError
+from lab.layout import GATEWAY, REPOSITORY
+
+NAME = "outport-bench"
+_FOLDER = f"/srv/{NAME}"
+PORT = 8443
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to bring a commit of the branch live: its name, the port that its site has, and the command (a list of words)."""
+
+    name: str
+    port: int
+    command: Sequence[str | Path]
+
+
+def outport() -> Way:
+    """A deploy by the playbook."""
+    playbook = "playbooks/deploy.yml"
+    if not (REPOSITORY / playbook).exists():
+        raise LabError(f"{playbook} is not in this clone, so there is nothing to compare. Update the clone.")
+    return Way("Outport", 443, [REPOSITORY / "bin/lab", "play", playbook, "-e", f"ref={NAME}"])
+
+
+def by_hand() -> Way:
+    """What a person types on the host: pull, install the requirements, restart."""
+    typed = (
+        f"cd {_FOLDER}/repository && sudo git pull --quiet && "
+        f"sudo {_FOLDER}/venv/bin/pip install --quiet --disable-pip-version-check -r app/requirements.txt && "
+        f"sudo systemctl restart {NAME}-gunicorn"
+    )
+    return Way("by hand", PORT, [*_ssh(), typed])
+
+
+def _ssh() -> list[str]:
+    return operations.ssh_command(operations.find_host("web-1"))
+
+
+def on_host(script: str, timeout: float) -> None:
+    """Run a shell script as root on the host; LabError with its last words when it fails."""
+    run([*_ssh(), "sudo sh -eu -s"], timeout=timeout, input_text=script)
+
+
+# The same app a second time, as the design document sets it up by hand: its folder, its environment, gunicorn, nginx.
+
+
+def set_up_script(app: str, domain: str) -> str:
+    return f"""
+{REMOVE}
+mkdir {_FOLDER}
+git clone --quiet --branch {NAME} git://{GATEWAY}/app.git {_FOLDER}/repository
+python3 -m venv {_FOLDER}/venv
+{_FOLDER}/venv/bin/pip install --quiet --disable-pip-version-check -r {_FOLDER}/repository/app/requirements.txt
+install -m 0600 /srv/{app}/live/environment {_FOLDER}/environment
+cat >{_FOLDER}/nginx.conf <<'END'
+user www-data;
+worker_processes auto;
+pid /run/{NAME}-nginx.pid;
+error_log /var/log/nginx/{NAME}.log;
+events {{ worker_connections 4096; }}
+http {{
+  include /etc/nginx/mime.types;
+  access_log off;
+  server {{
+    listen {PORT} ssl http2;
+    server_name {domain};
+    ssl_certificate /etc/nginx/tls/{domain}.crt;
+    ssl_certificate_key /etc/nginx/tls/{domain}.key;
+    root {_FOLDER}/repository/app/client;
+    index index.html;
+    location / {{ try_files $uri @application; }}
+    location @application {{
+      proxy_pass http://127.0.0.1:8000;
+      proxy_set_header Host $host;
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header X-Forwarded-Proto $scheme;
+    }}
+  }}
+}}
+END
+cat >/run/systemd/system/{NAME}-gunicorn.service <<'END'
+[Service]
+User={app}
+WorkingDirectory={_FOLDER}/repository/app
+EnvironmentFile={_FOLDER}/environment
+ExecStart={_FOLDER}/venv/bin/gunicorn --worker-class gthread --workers 5 --threads 4 --bind 127.0.0.1:8000 run:app
+END
+cat >/run/systemd/system/{NAME}-nginx.service <<'END'
+[Service]
+ExecStart=/usr/sbin/nginx -c {_FOLDER}/nginx.conf -g 'daemon off;'
+KillSignal=SIGQUIT
+TimeoutStopSec=5
+END
+systemctl daemon-reload
+systemctl start {NAME}-gunicorn {NAME}-nginx
+"""
+
+
+REMOVE = f"""
+# A set-up whose connection was cut off may still be at work.
+exec 9</srv
+flock -w 120 9
+for unit in {NAME}-nginx {NAME}-gunicorn; do
+  if systemctl --quiet is-active $unit; then
+    systemctl stop $unit
+  fi
+done
+rm -rf {_FOLDER} /run/systemd/system/{NAME}-gunicorn.service /run/systemd/system/{NAME}-nginx.service /var/log/nginx/{NAME}.log
+systemctl daemon-reload
+"""

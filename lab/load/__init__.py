@@ -1,0 +1,106 @@
+"""Load on a site, as many browsers make it: a fixed number of requests each second, over verified TLS, on kept and on new connections."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import uuid
+from dataclasses import asdict, replace
+from select import select
+from types import TracebackType
+from typing import IO
+
+from lab import operations
+from lab.console import LabError
+from lab.layout import REPOSITORY, SITE_CA
+from lab.load.plan import ANSWER, Plan
+from lab.load.result import Result, Visit
+
+__all__ = ["Load", "Plan", "Result", "Visit", "plan_for_site"]
+
+
+class Load:
+    """Load beside the block of a `with`, from a process of its own; `result` is there after the block.
+
+    Raises LabError when it can't begin, and when it ran out of time before the block and the requests were done.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = replace(plan, run=uuid.uuid4().hex)
+        self.result: Result
+
+    def __enter__(self) -> "Load":
+        self._errors: IO[str] = tempfile.TemporaryFile("w+")
+        command = [sys.executable, "-m", "lab.load.worker", json.dumps(asdict(self.plan))]
+        self._process = subprocess.Popen(
+            command,
+            cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+        try:
+            self._read(ANSWER + 20)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._tell("stop\n")
+                found = json.loads(self._read(self.plan.longest + ANSWER + 30))
+                visits = tuple(Visit(*visit) for visit in found["visits"])
+                self.result = Result(visits, found["seconds"], found["late_ms"], found["cut"])
+        finally:
+            self._end()
+        if kind is None and self.result.cut:
+            raise LabError(
+                f"The load ran out of time: {self.result.total} requests in {self.plan.longest:g} seconds, at least {self.plan.at_least} "
+                "were asked for, and what it ran beside had to be done by then. Give it a longer time, or find out what took so long."
+            )
+
+    def _tell(self, words: str) -> None:
+        assert self._process.stdin
+        try:
+            os.write(self._process.stdin.fileno(), words.encode())
+        except BrokenPipeError:
+            # It ended by itself; what it said last is still to be read.
+            return
+
+    def _read(self, seconds: float) -> str:
+        """The next line that the process says."""
+        assert self._process.stdout
+        ready, _, _ = select([self._process.stdout], [], [], seconds)
+        line = self._process.stdout.readline() if ready else ""
+        if not line:
+            self._process.kill()
+            self._process.wait()
+            self._errors.seek(0)
+            why = self._errors.read().strip()[-500:] or f"it said nothing for {seconds:.0f} seconds"
+            raise LabError(f"The load on {self.plan.domain} ended by itself: {why}")
+        return line
+
+    def _end(self) -> None:
+        # Without its input it ends at once.
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream:
+                stream.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._errors.close()
+
+
+def plan_for_site(rate: float = 200, at_least: int = 0, longest: float = 180) -> Plan:
+    """A plan for the lab's site, at all addresses that the lab's DNS gives."""
+    visitor = operations.visitor()
+    addresses = operations.status().names.get(visitor.domain) or [visitor.address]
+    return Plan(visitor.domain, tuple(addresses), str(SITE_CA), rate=rate, at_least=at_least, longest=longest)

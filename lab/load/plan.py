@@ -1,0 +1,45 @@
+"""What a load asks."""
+
+from dataclasses import dataclass
+
+from lab.console import LabError
+
+FASTEST = 1000
+# How long an answer may take, seconds: longer than the proxy waits for the app.
+ANSWER = 40.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to ask: `rate` requests a second at `domain`, which leads to all `addresses`, trusting the PEM file `ca`.
+
+    It ends when it is told to, not before `at_least` requests, and fails after `longest` seconds. `new_share` (0 to 1) of the requests
+    open a connection of their own. `run` stands in each message; a Load names its own.
+    """
+
+    domain: str
+    addresses: tuple[str, ...]
+    ca: str
+    port: int = 443
+    rate: float = 200
+    at_least: int = 0
+    longest: float = 180
+    new_share: float = 0.1
+    run: str = ""
+
+    def message(self, number: int) -> dict[str, str]:
+        """What the request of this number sends if it is a message; no other request of any load sends the same."""
+        return {"name": "Load", "email": "load@lab.test", "body": f"Message {number} of {self.run}"}
+
+    def __post_init__(self) -> None:
+        """Refuse what is no load."""
+        if not self.addresses:
+            raise LabError(f"The load knows no address of {self.domain}.")
+        if not 0 < self.rate <= FASTEST:
+            raise LabError(
+                f"The load takes a rate above 0 and at most {FASTEST} requests a second; found {self.rate:g}."
+            )
+        if self.at_least > self.rate * self.longest:
+            raise LabError(
+                f"The load can't make {self.at_least} requests at {self.rate:g} a second within {self.longest:g} seconds."
+            )

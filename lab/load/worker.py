@@ -1,0 +1,204 @@
+"""The process that makes a load's requests: `python -m lab.load.worker PLAN`.
+
+It prints `begun` with the first answer, ends when it reads a line or nobody is there to write one, and then prints the result.
+"""
+
+import asyncio
+import json
+import random
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from types import SimpleNamespace
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.http_parser import RawResponseMessage
+
+from lab.load.plan import ANSWER, Plan
+from lab.load.result import Result, Visit
+
+# Of ten requests, in a random order.
+_KINDS = ("page",) * 6 + ("api",) * 3 + ("message",)
+_PAGES = ("/", "/listings.html", "/styles.css", "/scripts.js")
+# Each keeps its own connections.
+_BROWSERS = 40
+# Seconds.
+_NEXT_ADDRESS, _CONNECT = 0.25, 3.0
+# A browser sends a request again when a kept connection ends before its answer began.
+_ENDED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError)
+
+
+class _ClosedUnanswered(Exception):
+    """A kept connection was closed before its answer began."""
+
+
+class _Addresses(AbstractResolver):
+    """Answers with all addresses of the site, in a new order each time, as a name server does."""
+
+    def __init__(self, addresses: Sequence[str], chance: random.Random) -> None:
+        self._addresses, self._chance = addresses, chance
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in self._chance.sample(self._addresses, len(self._addresses))
+        ]
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class _Crowd:
+    """Browsers that keep connections open, and visitors who come once."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._chance = random.Random(plan.rate)
+        self._trust = ssl.create_default_context(cafile=plan.ca)
+        self._base = f"https://{plan.domain}:{plan.port}"
+
+    async def __aenter__(self) -> "_Crowd":
+        self._browsers = [self._session(keep=True) for _ in range(_BROWSERS)]
+        self._new = self._session(keep=False)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for session in (*self._browsers, self._new):
+            await session.close()
+
+    def _session(self, keep: bool) -> aiohttp.ClientSession:
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_reuseconn.append(_note_reuse)
+        connector = aiohttp.TCPConnector(
+            ssl=self._trust,
+            limit=0,
+            resolver=_Addresses(self._plan.addresses, self._chance),
+            use_dns_cache=False,
+            happy_eyeballs_delay=_NEXT_ADDRESS,
+            **({"keepalive_timeout": 60} if keep else {"force_close": True}),
+        )
+        session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=ANSWER, sock_connect=_CONNECT),
+            trace_configs=[trace],
+            # Who comes once does not say so: the server has to treat all alike.
+            headers={"Connection": "keep-alive", "User-Agent": "outport-load"},
+        )
+        # What is sent again is counted here, so the library must not do it by itself.
+        session._retry_connection = False
+        return session
+
+    async def visit(self, number: int, due: float, began: float) -> Visit:
+        """Make the request of this number, due at `due` on the loop's clock."""
+        kind = self._chance.choice(_KINDS)
+        comes_once = self._chance.random() < self._plan.new_share
+        retried = False
+        try:
+            try:
+                session = self._new if comes_once else self._browsers[number % _BROWSERS]
+                outcome, text = await self._send(session, kind, number)
+            except _ClosedUnanswered:
+                retried = True
+                outcome, text = await self._send(self._new, kind, number)
+        except (aiohttp.ClientError, OSError) as error:
+            # asyncio's TimeoutError is an OSError, with no text of its own.
+            outcome, text = type(error).__name__, str(error)[:300]
+        took = asyncio.get_running_loop().time() - due
+        return Visit(round(due - began, 3), kind, outcome, text, round(took * 1000, 1), retried)
+
+    async def _send(self, session: aiohttp.ClientSession, kind: str, number: int) -> tuple[str, str]:
+        """Send one request; the status, and for an error the beginning of what it says."""
+        told = SimpleNamespace(reused=False)
+        body = None
+        path = self._chance.choice(_PAGES) if kind == "page" else "/api/v1/listings"
+        if kind == "message":
+            path = "/api/v1/messages"
+            body = self._plan.message(number)
+        try:
+            answer = await session.request(
+                "GET" if body is None else "POST",
+                self._base + path,
+                json=body,
+                allow_redirects=False,
+                trace_request_ctx=told,
+            )
+        except _ENDED as error:
+            begun = isinstance(getattr(error, "message", None), RawResponseMessage)
+            if told.reused and not begun:
+                raise _ClosedUnanswered from error
+            raise
+        async with answer:
+            content = await answer.read()
+        text = " ".join(content[:200].decode(errors="replace").split()) if answer.status >= 400 else ""
+        return str(answer.status), text
+
+
+async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace, _told: object) -> None:
+    context.trace_request_ctx.reused = True
+
+
+class _Orders:
+    """What the process that started this one wants: it says stop, or it is gone."""
+
+    def __init__(self) -> None:
+        self.stop = self.gone = False
+
+    def read(self) -> None:
+        """Take what is on standard input."""
+        if sys.stdin.readline():
+            self.stop = True
+        else:
+            self.gone = True
+            asyncio.get_running_loop().remove_reader(sys.stdin)
+
+
+async def _serve(plan: Plan) -> Result | None:
+    """Make the plan's requests until told to stop; None when whoever asked is gone."""
+    loop, orders = asyncio.get_running_loop(), _Orders()
+    loop.add_reader(sys.stdin, orders.read)
+    visits: list[asyncio.Task[Visit]] = []
+    late, cut = 0.0, False
+    async with _Crowd(plan) as crowd:
+        began = loop.time()
+        while not orders.gone and not (orders.stop and len(visits) >= plan.at_least):
+            due = began + len(visits) / plan.rate
+            if due - began > plan.longest:
+                cut = True
+                break
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            late = max(late, loop.time() - due)
+            visits.append(asyncio.create_task(crowd.visit(len(visits), due, began)))
+            if len(visits) == 1:
+                visits[0].add_done_callback(lambda _: print("begun", flush=True))
+        if orders.gone:
+            return None
+        done = await asyncio.gather(*visits)
+        return Result(tuple(done), loop.time() - began, late * 1000, cut)
+
+
+def main(text: str) -> None:
+    """Make the requests of a plan (JSON), and print the result as JSON."""
+    # The person's Ctrl-C is for the process that started this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    found = json.loads(text)
+    result = asyncio.run(_serve(Plan(**found | {"addresses": tuple(found["addresses"])})))
+    if result:
+        visits = [tuple(asdict(visit).values()) for visit in result.visits]
+        print(json.dumps({"visits": visits, "seconds": result.seconds, "late_ms": result.late_ms, "cut": result.cut}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
