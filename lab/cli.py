@@ -104,6 +104,8 @@ def _print_status() -> None:
     for name, addresses in found.names.items():
         print(f"name      {name}  {' '.join(addresses)}")
     print(f"site      {_describe_site()}")
+    for name, cause in found.problems.items():
+        print(f"problem   {name} does not start: {cause}")
 
 
 def _describe_site() -> str:

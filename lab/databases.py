@@ -43,7 +43,7 @@ class Database:
         self.address = DATABASE_BASE + number
         self._folder = DATABASES / spec.id
         self._group = f"database-{spec.id}"
-        self._log = LOGS / f"database-{spec.id}.log"
+        self.log = LOGS / f"database-{spec.id}.log"
 
     def _mysqld(self, *options: str) -> list[str | Path]:
         # A small server: the machine is shared with every other part of the lab.
@@ -84,7 +84,7 @@ class Database:
         if not (self._folder / "initialised").exists():
             if (self._folder / "mysql").exists():
                 shutil.rmtree(self._folder / "mysql")
-            cgroups.run_to_end(self._group, self._mysqld("--initialize-insecure"), self._log, timeout=120)
+            cgroups.run_to_end(self._group, self._mysqld("--initialize-insecure"), self.log, timeout=120)
             certificates.issue([self.spec.endpoint], self._folder / "server.pem", self._folder / "server.key")
             shutil.copy(certificates.CA, self._folder / "ca.pem")
             (self._folder / "initialised").touch()
@@ -98,7 +98,7 @@ class Database:
             "--require-secure-transport=ON",
         ]
         where = [f"--bind-address={self.address}", f"--port={self.spec.port}", "--init-file=/data/first.sql"]
-        cgroups.spawn(self._group, self._mysqld(*tls, *where), self._log)
+        cgroups.spawn(self._group, self._mysqld(*tls, *where), self.log)
 
     def _accounts(self) -> str:
         user, password = (

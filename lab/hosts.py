@@ -26,6 +26,11 @@ class HostSpec:
     public_key: str
 
 
+def log(host_id: str) -> Path:
+    """What the host writes to its console."""
+    return LOGS / f"host-{host_id}.log"
+
+
 def group(host_id: str) -> str:
     """The control group of a host's processes."""
     return f"host-{host_id}"
@@ -55,7 +60,7 @@ def start(spec: HostSpec) -> None:
     _started[spec.id] = cgroups.spawn(
         group(spec.id),
         ["systemd-nspawn", *options, "--console=pipe", f"--machine={spec.id}", "-D", root],
-        LOGS / f"host-{spec.id}.log",
+        log(spec.id),
     )
 
 

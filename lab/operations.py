@@ -4,11 +4,13 @@ import fcntl
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import yaml
 
@@ -264,6 +266,7 @@ def _play_in_step(doing: Step, playbook: str) -> None:
     """Run a playbook with its output in the step's log, and the name of its present task beside the step."""
     deadline = time.monotonic() + _PLAY_TIMEOUT
     environ = {**_own_environment(), "PYTHONUNBUFFERED": "1", "ANSIBLE_FORCE_COLOR": "0"}
+    problems: dict[str, str] = {}
     command = [REPOSITORY / ".venv/bin/ansible-playbook", playbook]
     with (
         doing.log.open("w") as output,
@@ -275,7 +278,9 @@ def _play_in_step(doing: Step, playbook: str) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         ) as process,
+        _ended_by_problems(process, problems),
     ):
         for line in process.stdout or []:
             output.write(line)
@@ -283,12 +288,42 @@ def _play_in_step(doing: Step, playbook: str) -> None:
             if line.startswith("TASK ["):
                 doing.note = line[6:].split("]")[0]
             if time.monotonic() > deadline:
-                process.kill()
+                _end(process)
                 raise LabError(f"{playbook} took longer than {_PLAY_TIMEOUT // 60} minutes.")
+    if problems:
+        causes = "\n".join(f"The {name} does not start: {cause}" for name, cause in problems.items())
+        raise LabError(f"{causes}\nFix the cause and run the same command again. The whole log: bin/lab logs services")
     if process.returncode:
         raise LabError(
             f"{playbook} failed. Mend the cause and run the same command again: it goes on where it stopped."
         )
+
+
+@contextmanager
+def _ended_by_problems(process: subprocess.Popen[str], problems: dict[str, str]) -> Iterator[None]:
+    """End a playbook that waits for a host or a database which does not start; `problems` then says why, by name."""
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(1):
+            if found := status().problems:
+                problems.update(found)
+                _end(process)
+                return
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a playbook with all that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
 
 
 def _own_environment() -> dict[str, str]:

@@ -3,8 +3,10 @@
 import json
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from lab import cloud, hosts, network
 from lab.cloud import Instance
@@ -15,6 +17,11 @@ from lab.services import Service, set_names
 from lab.status import DatabaseStatus, HostStatus, Status
 
 _ALIVE = ("pending", "running")
+# Seconds: between attempts, and until one that runs has to have come up.
+_RETRY, _LONGEST_RETRY, _SILENT = 3, 60, 180
+_TAIL = 8
+# In a row.
+_FAILURES = 3
 
 
 class Reconciler:
@@ -27,25 +34,32 @@ class Reconciler:
         self._numbers = 0
         self._translated: dict[str, str] = {}
         self._sessions: dict[str, cloud.Credentials] = {}
+        self._starts = Starts()
+        self._failures: Counter[str] = Counter()
 
     def reconcile(self) -> None:
         """Compare and act once; cheap when nothing is to be done."""
         self._instances = cloud.instances()
         for instance in self._instances:
-            _carry_on(self._reconcile_host, instance)
-        _carry_on(self._reconcile_databases)
+            self._attempt(f"host {instance.name}", hosts.log(instance.id), self._reconcile_host, instance)
+        self._attempt("databases", None, self._reconcile_databases)
         self._reconcile_addresses()
         self._write_status()
 
     def _reconcile_host(self, instance: Instance) -> None:
         if instance.state in _ALIVE and instance.suite:
             if instance.state == "pending":
+                name, log = f"host {instance.name}", hosts.log(instance.id)
                 if not hosts.running(instance.id):
-                    _say(f"starting host {instance.id} at {instance.private_address}")
-                    hosts.start(_spec(instance))
+                    if self._starts.may_start(name, log):
+                        _say(f"starting {name} ({instance.id}) at {instance.private_address}")
+                        hosts.start(_spec(instance))
                 elif hosts.reachable(instance.private_address):
-                    _say(f"host {instance.id} is up")
+                    _say(f"{name} ({instance.id}) is up")
+                    self._starts.is_up(name)
                     cloud.now_running(instance.id)
+                else:
+                    self._starts.is_silent(name, log, "no answer at its SSH port")
             elif not hosts.running(instance.id) and hosts.rebooting(instance.id):
                 _say(f"host {instance.id} reboots")
                 hosts.start(_spec(instance))
@@ -73,12 +87,16 @@ class Reconciler:
                     _say(f"stopping database {identifier}")
                     database.stop()
             elif not database.running():
-                _say(f"starting database {identifier} at {database.address}")
-                database.start()
                 cloud.set_database_status(identifier, "creating")
+                if self._starts.may_start(f"database {identifier}", database.log):
+                    _say(f"starting database {identifier} at {database.address}")
+                    self._attempt(f"database {identifier}", database.log, database.start)
             elif found.status == "creating" and database.ready():
                 _say(f"database {identifier} is up")
+                self._starts.is_up(f"database {identifier}")
                 cloud.set_database_status(identifier, "available")
+            elif found.status == "creating":
+                self._starts.is_silent(f"database {identifier}", database.log, "nobody can log in")
         for identifier in self._databases.keys() - wanted.keys():
             _say(f"removing database {identifier}")
             self._databases.pop(identifier).destroy()
@@ -112,7 +130,19 @@ class Reconciler:
             if i.state != "terminated"
         ]
         databases_now = [DatabaseStatus(d.spec.id, d.spec.endpoint, str(d.address)) for d in self._databases.values()]
-        Status(hosts_now, databases_now, cloud.records()).write()
+        Status(hosts_now, databases_now, cloud.records(), self._starts.problems).write()
+
+    def _attempt(self, name: str, log: Path | None, act: Callable[..., None], *arguments: object) -> None:
+        """Act; what fails (say, the disk is full) is tried again, is reported when it keeps failing, and keeps nothing else waiting."""
+        try:
+            act(*arguments)
+        except Exception as error:
+            traceback.print_exc()
+            self._failures[name] += 1
+            if self._failures[name] >= _FAILURES:
+                self._starts.report(name, str(error) or type(error).__name__, log)
+        else:
+            del self._failures[name]
 
     def metadata(self, address: str) -> Metadata | None:
         """What the metadata service tells the host at `address`."""
@@ -161,16 +191,52 @@ class Reconciler:
         return session
 
 
+class Starts:
+    """Starts of hosts and databases that do not come up: each is tried again, more and more rarely, and `problems` says why, by name."""
+
+    def __init__(self) -> None:
+        self.problems: dict[str, str] = {}
+        # When each was started last and found ended, and how often it was started.
+        self._started: dict[str, float] = {}
+        self._ended: dict[str, float] = {}
+        self._count: Counter[str] = Counter()
+
+    def may_start(self, name: str, log: Path) -> bool:
+        """Whether to start it now; one that was started before has ended, and the end of its log says why."""
+        now = time.monotonic()
+        if name in self._started:
+            ended = self._ended.setdefault(name, now)
+            self.report(name, f"it ended {ended - self._started[name]:.0f} s after its start", log)
+            if now - ended < min(_RETRY * self._count[name], _LONGEST_RETRY):
+                return False
+        self._count[name] += 1
+        self._started[name] = now
+        self._ended.pop(name, None)
+        return True
+
+    def is_silent(self, name: str, log: Path, what: str) -> None:
+        """Report one that runs and does not come up for too long."""
+        seconds = time.monotonic() - self._started.get(name, time.monotonic())
+        if seconds > _SILENT:
+            self.report(name, f"it runs since {seconds:.0f} s, and {what}", log)
+
+    def is_up(self, name: str) -> None:
+        """Forget its problem."""
+        for known in (self.problems, self._started, self._ended, self._count):
+            known.pop(name, None)
+
+    def report(self, name: str, cause: str, log: Path | None = None) -> None:
+        """Keep the first cause, with the end of a log, and write it to the daemon's log."""
+        if name in self.problems:
+            return
+        lines = log.read_text(errors="replace").splitlines() if log and log.exists() else []
+        tail = [f"  {line.strip()}" for line in lines if line.strip()][-_TAIL:]
+        self.problems[name] = "\n".join([cause, *tail])
+        _say(f"{name} does not start: {self.problems[name]}")
+
+
 def _spec(instance: Instance) -> hosts.HostSpec:
     return hosts.HostSpec(instance.id, instance.suite, instance.private_address, instance.public_key)
-
-
-def _carry_on(act: Callable[..., None], *arguments: object) -> None:
-    """One host or database that can't be made (say, the disk is full) must not keep the others waiting: it is logged, and tried again."""
-    try:
-        act(*arguments)
-    except Exception:
-        traceback.print_exc()
 
 
 def _say(text: str) -> None:

@@ -31,11 +31,12 @@ class DatabaseStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """Everything; `names` are Route 53's A records, name to addresses."""
+    """Everything; `names` are Route 53's A records, name to addresses, `problems` why a host or a database does not start, by its name."""
 
     hosts: list[HostStatus] = field(default_factory=list)
     databases: list[DatabaseStatus] = field(default_factory=list)
     names: dict[str, list[str]] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
 
     def write(self) -> None:
         """Put it where `read` finds it, at once or not at all."""
@@ -52,4 +53,5 @@ class Status:
             return cls()
         found = json.loads(_FILE.read_text())
         hosts = [HostStatus(**host) for host in found["hosts"]]
-        return cls(hosts, [DatabaseStatus(**database) for database in found["databases"]], found["names"])
+        databases = [DatabaseStatus(**database) for database in found["databases"]]
+        return cls(hosts, databases, found["names"], found["problems"])

@@ -21,7 +21,20 @@ from typing import Any
 import pytest
 import yaml
 
-from lab import certificates, cli, commands, console, images, layout, metadata, network, operations, preflight, services
+from lab import (
+    certificates,
+    cli,
+    commands,
+    console,
+    images,
+    layout,
+    metadata,
+    network,
+    operations,
+    preflight,
+    reconciler,
+    services,
+)
 from lab import status as lab_status
 from lab.console import LabError
 from lab.load import Load, Plan, Result, Visit
@@ -230,6 +243,67 @@ def test_a_lab_that_is_no_number_is_refused(number: str) -> None:
     assert f"OUTPORT_LAB is the number of a lab, 1 to 9; found '{number}'" in done.stderr
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """A clock for the reconciler; called, it goes on."""
+    now = [1000.0]
+    monkeypatch.setattr(reconciler.time, "monotonic", lambda: now[0])
+
+    def go_on(seconds: float) -> None:
+        now[0] += seconds
+
+    return go_on
+
+
+def test_a_host_that_ends_by_itself_is_reported_with_its_log(clock: Callable[[float], None], tmp_path: Path) -> None:
+    """And tried again, more and more rarely, until it comes up."""
+    log = tmp_path / "host.log"
+    log.write_text("booting\nno such program: /sbin/init\n")
+    starts = reconciler.Starts()
+    assert starts.may_start("host web-1", log)
+    assert starts.problems == {}
+    clock(0.3)
+    assert not starts.may_start("host web-1", log)
+    assert starts.problems == {"host web-1": "it ended 0 s after its start\n  booting\n  no such program: /sbin/init"}
+    waited = []
+    for _ in range(3):
+        seconds = 0
+        while not starts.may_start("host web-1", log):
+            clock(1)
+            seconds += 1
+        waited.append(seconds)
+        clock(1)
+    assert waited == sorted(waited)
+    assert waited[0] < waited[-1]
+    starts.is_up("host web-1")
+    assert starts.problems == {}
+    assert starts.may_start("host web-1", log)
+
+
+def test_a_database_that_runs_and_answers_nobody_is_reported(clock: Callable[[float], None], tmp_path: Path) -> None:
+    starts = reconciler.Starts()
+    assert starts.may_start("database listings", tmp_path / "log")
+    starts.is_silent("database listings", tmp_path / "log", "nobody can log in")
+    assert starts.problems == {}
+    clock(200)
+    starts.is_silent("database listings", tmp_path / "log", "nobody can log in")
+    assert starts.problems == {"database listings": "it runs since 200 s, and nobody can log in"}
+
+
+def test_a_playbook_that_waits_for_what_does_not_start_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = {"host web-1": "it ended 0 s after its start"}
+    monkeypatch.setattr(operations, "status", lambda: Status(problems=problem))
+    found: dict[str, str] = {}
+    began = time.monotonic()
+    with (
+        subprocess.Popen(["sh", "-c", "sleep 60 & wait"], start_new_session=True, text=True) as process,
+        operations._ended_by_problems(process, found),
+    ):
+        process.wait()
+    assert found == problem
+    assert time.monotonic() - began < 30
+
+
 def test_another_suite_than_the_labs_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(
         LabError, match=r"runs 'debian-13-amd64-\*', 'debian-12-amd64-\*' was asked for\. Run bin/lab down first"
@@ -412,7 +486,7 @@ def test_a_status_is_read_as_it_was_written(monkeypatch: pytest.MonkeyPatch, tmp
     assert Status.read() == Status()
     host = HostStatus("i-1", "listings-lab-web-1", "running", "trixie", "10.213.1.4", "10.214.0.9")
     database = DatabaseStatus("listings-lab", "listings-lab.example", "10.213.254.11")
-    written = Status([host], [database], {"listings.lab.test": ["10.214.0.9"]})
+    written = Status([host], [database], {"listings.lab.test": ["10.214.0.9"]}, {"host web-2": "it ended"})
     written.write()
     assert Status.read() == written
 
