@@ -1,4 +1,4 @@
-"""`bin/docs`: the tables of the docs, made from the specs that the roles are checked with."""
+"""`bin/docs`: generate the tables of the docs from the roles' argument specs and the settings' spec."""
 
 import argparse
 import json
@@ -26,12 +26,12 @@ def entry_points(role: Path) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def show_type(spec: dict[str, Any]) -> str:
-    """Return a type as a reader says it."""
+    """Return a type in words."""
     return f"list of {spec['elements']}" if "elements" in spec else str(spec["type"])
 
 
 def show_default(value: Any) -> str:
-    """Return a default as it is written in YAML; long ones are left to the file that holds them."""
+    """Return a default as written in YAML, or a link to the defaults when it is long."""
     text = value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
     return f"`{text}`" if len(text) <= LONGEST_DEFAULT else "[see defaults](defaults/main.yml)"
 
@@ -43,7 +43,7 @@ def table(head: list[str], rows: Iterable[list[str]]) -> str:
 
 
 def role_table(role: Path) -> str:
-    """Return the table of a role's variables: the required ones first; of several entry points, which ones take each."""
+    """Return the table of a role's variables, required ones first, with the entry points that take each if there are several."""
     entries, defaults = entry_points(role), load(role / "defaults/main.yml")
     options = {name: spec for entry in reversed(entries.values()) for name, spec in entry.items()}
     takers = {name: [entry for entry, found in entries.items() if name in found] for name in options}

@@ -31,7 +31,7 @@ sqlalchemy.exc.OperationalError: (pymysql.err.OperationalError) (2003, "Can't co
             "ERROR [flask_migrate] Error: Can't locate revision 9",
         ),
         ("Traceback (most recent call last):\n  File x\nKeyError: 'KEY'\n", "KeyError: 'KEY'"),
-        ("", "it wrote nothing"),
+        ("", "no output"),
     ],
 )
 def test_the_cause_is_the_apps_own_error(output: str, found: str) -> None:

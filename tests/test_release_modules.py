@@ -32,7 +32,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def test_what_was_usual_is_read_from_the_logs_end(log: Path) -> None:
-    usual = traffic.AccessLog(str(log)).before(1005)
+    usual = traffic.AccessLog(str(log)).since(1005)
     assert (usual.requests, usual.failed, usual.median) == (5, 0, 0.2)
 
 
@@ -44,7 +44,7 @@ def test_only_requests_that_began_after_the_switch_count(log: Path) -> None:
         )
     access.follow(seen, 1099)
     assert (seen.requests, seen.failed, seen.app_requests, seen.app_failed) == (3, 1, 2, 1)
-    assert (seen.error_share, seen.slowest) == (50, 1.5)
+    assert (seen.error_rate, seen.slowest) == (50, 1.5)
 
 
 def test_what_is_slow_at_first_only_is_not_slow() -> None:
@@ -75,7 +75,7 @@ def test_a_rotated_log_is_followed(log: Path) -> None:
 def test_without_a_log_there_is_no_traffic() -> None:
     access, seen = traffic.AccessLog(""), traffic.Traffic()
     access.follow(seen, 0)
-    assert (seen.requests, access.before(0).median, seen.error_share) == (0, 0, 0)
+    assert (seen.requests, access.since(0).median, seen.error_rate) == (0, 0, 0)
 
 
 def test_a_hosts_lock_names_who_holds_it(tmp_path: Path) -> None:

@@ -24,9 +24,9 @@ def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
 def add(context: Context, release_id: str, built: int = 0) -> None:
     """Add a release with an environment of its own; complete since `built` seconds, incomplete for 0."""
     release, environment = context.app.release(release_id), context.app.environment(f"of-{release_id}")
-    release.folder.mkdir(parents=True)
-    environment.folder.mkdir(parents=True)
-    release.venv.symlink_to(os.path.relpath(environment.folder, release.folder))
+    release.directory.mkdir(parents=True)
+    environment.directory.mkdir(parents=True)
+    release.venv.symlink_to(os.path.relpath(environment.directory, release.directory))
     if built:
         release.built.touch()
         os.utime(release.built, (built, built))
@@ -56,7 +56,7 @@ def test_releases_that_are_live_previous_or_running_are_kept(context: Context) -
     for number, release_id in enumerate(["live", "before", "running", "waiting", "old", "newest"], 1):
         add(context, release_id, number)
     context.app.live.symlink_to("releases/live")
-    context.app.previous.symlink_to(context.app.release("before").folder)
+    context.app.previous.symlink_to(context.app.release("before").directory)
     prune.prune(context)
     assert left(context) == {"live", "before", "running", "waiting", "newest"}
 

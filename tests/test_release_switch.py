@@ -30,11 +30,11 @@ OPTIONS = {
     "health_host": "localhost",
     "health_body": "",
     "health_timeout": 60,
-    "settle_seconds": 6,
-    "watch_seconds": 5,
+    "readiness_delay": 6,
+    "monitor_seconds": 5,
     "drain_seconds": 30,
-    "watch_max_errors": 5,
-    "watch_max_slowdown": 4,
+    "monitor_max_errors": 5,
+    "monitor_max_slowdown": 4,
     "action": "deploy",
     "by": "ops",
     "schema": "7",
@@ -115,7 +115,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(switch, "WebService", WebService)
     monkeypatch.setattr(switch, "state_of", state_of)
     monkeypatch.setattr(switch, "listed", found.listed)
-    monkeypatch.setattr(switch.Health, "ask", lambda *_: found.health(found.now))
+    monkeypatch.setattr(switch.Health, "probe", lambda *_: found.health(found.now))
     return found
 
 
@@ -145,53 +145,51 @@ def test_a_good_release_serves_alone(host: Host) -> None:
     assert (host.live, host.active) == (NEW, {f"shop@{NEW}.service"})
     assert (host.folder / "previous").resolve().name == OLD
     assert (host.folder / "releases" / NEW / "schema").read_text() == "7"
-    assert found.phases["settle"] == pytest.approx(6, abs=0.5)
+    assert found.phases["ready"] == pytest.approx(6, abs=0.5)
     assert host.history[0]["outcome"] == "done"
 
 
 def test_one_that_proved_itself_does_not_have_to_again(host: Host) -> None:
     (host.folder / "releases" / NEW / ".proved").touch()
-    assert run(host).phases["settle"] == 0
+    assert run(host).phases["ready"] == 0
 
 
 def test_one_that_does_not_come_up_is_refused(host: Host) -> None:
-    host.restarts, host.health = 2, lambda _: "no answer: [Errno 2]"
+    host.restarts, host.health = 2, lambda _: "no response: [Errno 2]"
     said = refused(host)
-    assert "the release ended each time that it was started" in said
-    assert f"It got no traffic; {OLD} serves." in said
+    assert "the release exited each time that it was started" in said
+    assert f"It got no traffic; release {OLD} is live." in said
 
 
 def test_one_that_ends_before_its_turn_is_refused(host: Host) -> None:
     host.ends_at = 5
     said = refused(host)
-    assert "the release ended while it was to prove itself (signal)" in said
+    assert "the release exited during its readiness delay (signal)" in said
     assert "It got no traffic" in said
 
 
 def test_one_that_ends_while_it_serves_is_taken_back(host: Host) -> None:
     host.ends_at = 9
     said = refused(host)
-    assert "the release ended while it served (signal)" in said
-    assert "It served for 9 s and was taken back" in said
+    assert "the release exited while it was live (signal)" in said
+    assert "It was rolled back after 9 s" in said
 
 
-@pytest.mark.parametrize(("at", "when"), [(3, "was to prove itself"), (8, "served")])
+@pytest.mark.parametrize(("at", "when"), [(3, "during its readiness delay"), (8, "while it was live")])
 def test_a_worker_that_dies_is_the_releases_fault(host: Host, at: float, when: str) -> None:
     host.worker_dies_at = at
-    assert f"a worker of the release died while it {when}; gunicorn says 'Worker (pid:7) was sent SIGKILL" in refused(
-        host
-    )
+    assert f"a worker of the release died {when}; gunicorn logged 'Worker (pid:7) was sent SIGKILL" in refused(host)
 
 
 def test_one_that_answers_too_late_is_refused(host: Host) -> None:
-    host.health = lambda now: "no answer within 4 seconds" if now < 60 else None
-    assert "expected 200 from /healthz within 8 seconds, found no answer." in refused(host, health_timeout=8)
+    host.health = lambda now: "no response within 4 seconds" if now < 60 else None
+    assert "expected 200 from /healthz within 8 seconds, found no response." in refused(host, health_timeout=8)
 
 
 def test_one_that_falls_ill_is_refused(host: Host) -> None:
     host.health = lambda now: None if now < 2 else "500 INTERNAL SERVER ERROR with the body 'no ink left'"
     said = refused(host)
-    assert "expected 200 from /healthz all the time while it was to prove itself, found 500" in said
+    assert "expected 200 from /healthz during its readiness delay, found 500" in said
     assert "no ink left" in said
 
 
@@ -203,19 +201,19 @@ def test_one_late_answer_is_no_illness(host: Host) -> None:
 
 def test_one_that_answers_visitors_with_errors_is_taken_back(host: Host) -> None:
     host.traffic = lambda now: [entry(now, 500 if now > 5.9 else 200, 0)] * 2
-    assert "answers to visitors were errors (100 %); before it were 0 %" in refused(host)
+    assert "responses were errors (100 %); the baseline is 0 %" in refused(host)
 
 
 def test_one_that_is_much_slower_is_taken_back(host: Host) -> None:
     host.traffic = lambda now: [entry(now, 200, 2 if now > 8 else 0.1)] * 5
-    assert "visitors waited 2.00 s for the median answer" in refused(host)
+    assert "the median response time was 2.00 s" in refused(host)
 
 
 def test_the_first_release_has_nothing_to_go_back_to(host: Host) -> None:
     (host.folder / "live").unlink()
     host.active.clear()
     host.ends_at = 9
-    with pytest.raises(ReleaseError, match="There is no other release to go back to"):
+    with pytest.raises(ReleaseError, match="There is no other release to roll back to"):
         run(host)
 
 
@@ -261,9 +259,9 @@ def answering(
         (
             {"status": 302, "headers": {"Location": "https://elsewhere.lab.test/"}},
             "",
-            "302, a redirect to https://elsewhere.lab.test/. Choose a health path that answers by itself",
+            "302, a redirect to https://elsewhere.lab.test/. Choose a health path without a redirect",
         ),
-        ({"status": 200, "wait": 0.6}, "", "no answer within 0 seconds"),
+        ({"status": 200, "wait": 0.6}, "", "no response within 0 seconds"),
     ],
     ids=["good", "body", "other-body", "error", "redirect", "late"],
 )
@@ -271,9 +269,9 @@ def test_a_healthy_answer_is_the_expected_one(
     tmp_path: Path, answer: dict[str, Any], pattern: str, found: str | None
 ) -> None:
     with answering(tmp_path / "socket", **answer) as path:
-        said = Health("/healthz", "shop.lab.test", pattern).ask(path, 0.3)
+        said = Health("/healthz", "shop.lab.test", pattern).probe(path, 0.3)
     assert said is None if found is None else said.startswith(found)
 
 
 def test_a_socket_where_nobody_listens_is_no_answer(tmp_path: Path) -> None:
-    assert Health("/", "shop.lab.test", "").ask(str(tmp_path / "socket"), 0.3).startswith("no answer: [Errno 2]")
+    assert Health("/", "shop.lab.test", "").probe(str(tmp_path / "socket"), 0.3).startswith("no response: [Errno 2]")

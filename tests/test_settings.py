@@ -147,7 +147,7 @@ def test_a_wrong_value_is_quoted_with_what_is_allowed(environment: Environment, 
 
 def test_a_private_key_is_no_public_key(environment: Environment) -> None:
     Path(environment.values["ssh_public_key_file"]).write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
-    assert "holds no public key" in only(environment.problems())
+    assert "does not contain a public key" in only(environment.problems())
 
 
 @pytest.mark.parametrize("name", [name for name in LASTING if SPECS[name].get("empty")])
@@ -195,16 +195,35 @@ def test_what_is_for_one_run_is_no_setting(environment: Environment, name: str) 
 
 def test_what_is_for_one_run_is_checked(environment: Environment) -> None:
     problem = only(environment.check(environment.values | {"ref": "HEAD"}))
-    assert problem.startswith('ref (given on the command line): found "HEAD"')
+    assert problem.startswith('ref (from the command line): found "HEAD"')
     assert environment.check(environment.values | {"break_lock": "true", "release": "0123"}) == []
 
 
 def test_a_misspelt_setting_is_recognised(environment: Environment) -> None:
-    assert only(environment.problems(web_cuont=2)).endswith("is no setting; did you mean web_count?")
+    assert only(environment.problems(web_cuont=2)).endswith("is not a setting; did you mean web_count?")
+
+
+def test_a_former_name_is_rejected_with_the_new_one(environment: Environment) -> None:
+    problem = only(environment.problems(gunicorn_watch_seconds=5))
+    assert problem.startswith(f"gunicorn_watch_seconds ({environment.file}:")
+    assert problem.endswith("is now called gunicorn_monitor_seconds. Use that name")
+
+
+def test_a_former_name_on_the_command_line_is_rejected(environment: Environment) -> None:
+    problem = only(environment.check(environment.values | {"schema_moved": "accept"}))
+    assert problem == "schema_moved (from the command line): is now called allow_schema_mismatch. Use that name"
+
+
+def test_every_new_name_exists() -> None:
+    renamed = settings.load(ROOT / "roles/settings/files/renamed.yml")
+    specs = [path.read_text() for path in ROOT.glob("roles/*/meta/argument_specs.yml")]
+    known = set(SPECS) | {name for text in specs for name in renamed.values() if f"      {name}:" in text}
+    assert set(renamed.values()) <= known
+    assert not set(renamed) & known
 
 
 def test_a_misspelt_role_option_is_recognised(environment: Environment) -> None:
-    assert only(environment.problems(aws_dns_tll=60)).endswith("is no setting; did you mean aws_dns_ttl?")
+    assert only(environment.problems(aws_dns_tll=60)).endswith("is not a setting; did you mean aws_dns_ttl?")
 
 
 def test_role_options_and_connection_variables_are_known(environment: Environment) -> None:
@@ -265,7 +284,7 @@ def test_the_playbook_stops_before_the_first_change(environment: Environment) ->
     environment.problems(web_count="many", web_cuont=2)
     result = run_playbook(environment.folder, "--check")
     assert result.returncode != 0
-    assert "nothing has been changed" in result.stdout
+    assert "nothing was changed" in result.stdout
     assert 'found "many"' in result.stdout
     assert "did you mean web_count?" in result.stdout
     assert "Provision AWS" not in result.stdout

@@ -1,4 +1,4 @@
-"""Ansible filters of the settings: `settings_problems` finds what is wrong with them, `setting_default` is the default of one."""
+"""Ansible filters for the settings: `settings_problems` validates them, `setting_default` returns the default of one."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ARGUMENT_KEYS = ("type", "elements", "choices")
 
 
 class _Loader(yaml.CSafeLoader):
-    """Reads settings files; tags such as !vault become their text."""
+    """Reads settings files; a tag such as !vault becomes its text."""
 
 
 _Loader.add_multi_constructor("!", lambda loader, suffix, node: getattr(node, "value", None))
 
 
 class Place:
-    """Where a setting is written: a file and a line."""
+    """The location of a setting: a file and a line."""
 
     def __init__(self, path: Path, line: int) -> None:
         self.path, self.line = path, line
@@ -35,12 +35,12 @@ class Place:
 
 
 def shorten(path: Path) -> str:
-    """Return the path as a user would type it from here."""
+    """Return the path relative to the current directory, if it is inside."""
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def read_keys(path: Path) -> dict[str, Place]:
-    """Return the top-level keys of a YAML file and where they stand."""
+    """Return the top-level keys of a YAML file and their locations."""
     node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_Loader)
     if not isinstance(node, yaml.MappingNode):
         return {}
@@ -52,43 +52,43 @@ def load(path: Path) -> dict[str, Any]:
     return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader) or {}  # a subclass of the safe loader
 
 
-def folders_of(sources: Iterable[str]) -> list[Path]:
-    """Return the folder of each inventory source."""
+def directories_of(sources: Iterable[str]) -> list[Path]:
+    """Return the directory of each inventory source."""
     paths = [Path(source).absolute() for source in sources]
     return [path if path.is_dir() else path.parent for path in paths]
 
 
-def settings_files(folder: Path) -> list[Path]:
-    """Return the settings files of an inventory folder, in the order in which Ansible reads them."""
-    there = [folder / "group_vars" / name for name in ("all", "all.yml", "all.yaml")]
-    files = [path for path in there if path.is_file()]
-    return files + sorted(path for path in there[0].glob("*") if path.suffix in (".yml", ".yaml"))
+def settings_files(directory: Path) -> list[Path]:
+    """Return the settings files of an inventory directory, in the order in which Ansible reads them."""
+    candidates = [directory / "group_vars" / name for name in ("all", "all.yml", "all.yaml")]
+    files = [path for path in candidates if path.is_file()]
+    return files + sorted(path for path in candidates[0].glob("*") if path.suffix in (".yml", ".yaml"))
 
 
-def judge(spec: Mapping[str, Any], value: Any) -> str | None:
+def check_value(spec: Mapping[str, Any], value: Any) -> str | None:
     """Return what was found when the value is not allowed, else None."""
     if value is None or value in ("", [], {}):
         return None if spec.get("empty") and value is not None else "nothing"
     found = f'"{value}"' if isinstance(value, str) else str(value)
     if spec["type"] == "list" and not isinstance(value, list):
-        return found  # the validator would split a text at its commas
+        return found  # the validator would split a string at commas
     argument = {key: spec[key] for key in ARGUMENT_KEYS if key in spec}
     result = ArgumentSpecValidator({"value": argument}).validate({"value": value})
     if result.error_messages or (isinstance(value, bool) and spec["type"] != "bool"):
         return found
     valid = result.validated_parameters["value"]
     if spec["type"] == "dict":
-        return judge_dict(spec, value) if isinstance(value, dict) else found
+        return check_dict(spec, value) if isinstance(value, dict) else found
     if spec["type"] == "int":
         return None if spec.get("minimum", valid) <= valid <= spec.get("maximum", valid) else found
     for one in valid if isinstance(valid, list) else [valid]:
-        wrong = judge_text(spec, one)
+        wrong = check_text(spec, one)
         if wrong:
             return wrong
     return None
 
 
-def judge_dict(spec: Mapping[str, Any], entries: Mapping[str, Any]) -> str | None:
+def check_dict(spec: Mapping[str, Any], entries: Mapping[str, Any]) -> str | None:
     """Return what was found when a name or a value is not allowed, else None."""
     for name, value in entries.items():
         if not re.fullmatch(spec["keys"], str(name)):
@@ -98,12 +98,12 @@ def judge_dict(spec: Mapping[str, Any], entries: Mapping[str, Any]) -> str | Non
                 return f"{name}: {value}"
         elif isinstance(value, (dict, list)) or value is None:
             return f"{name}: {value}"
-        elif wrong := judge_text(spec, str(value)):
+        elif wrong := check_text(spec, str(value)):
             return f"{name}: {wrong}"
     return None
 
 
-def judge_text(spec: Mapping[str, Any], text: Any) -> str | None:
+def check_text(spec: Mapping[str, Any], text: Any) -> str | None:
     """Return what was found when the text is not allowed, else None."""
     if "pattern" in spec and not re.fullmatch(spec["pattern"], text):
         return f'"{text}"'
@@ -116,7 +116,7 @@ def judge_text(spec: Mapping[str, Any], text: Any) -> str | None:
         if "/" not in text or not shortest <= network.prefixlen <= longest:
             return f'"{text}"'
     if spec.get("file") and not Path(text).expanduser().is_file():
-        return f'"{text}", which is no file'
+        return f'"{text}", which is not a file'
     if spec.get("regex"):
         try:
             re.compile(text)
@@ -125,30 +125,41 @@ def judge_text(spec: Mapping[str, Any], text: Any) -> str | None:
     if spec.get("public_key"):
         path = Path(text)
         if not path.is_file():
-            return f'"{text}", which is no file'
+            return f'"{text}", which is not a file'
         if not re.match(r"(ssh-|ecdsa-|sk-)\S+ \S+", path.read_text(encoding="utf-8", errors="replace")):
-            return f'"{text}", which holds no public key'
+            return f'"{text}", which does not contain a public key'
     return None
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return a question that names the known setting nearest to a misspelt one."""
+    """Return a hint that names the known setting closest to a misspelt one."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.75)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def renamed_keys(values: Mapping[str, Any], written: Mapping[str, Place], renamed: Mapping[str, str]) -> list[str]:
+    """Return a problem for each former name of a setting, in a file or on the command line."""
+    return [
+        f"{name} ({written.get(name, 'from the command line')}): is now called {renamed[name]}. Use that name"
+        for name in renamed
+        if name in values or name in written
+    ]
 
 
 def unknown_keys(
     written: Mapping[str, Place], specs: Mapping[str, Any], options: set[str], wired: Mapping[str, Place]
 ) -> list[str]:
-    """Return a problem for each key that nothing reads, or that the wiring outranks."""
+    """Return a problem for each key that is unknown, or that the wiring overrides."""
     problems = []
     for name, place in written.items():
         if name in wired and name not in specs:
-            problems.append(f"{name} ({place}): has no effect here, {wired[name]} outranks it. Change it there.")
+            problems.append(
+                f"{name} ({place}): has no effect here, because {wired[name]} overrides it. Change it there."
+            )
         elif specs.get(name, {}).get("once"):
-            problems.append(f"{name} ({place}): is for one run only. Give it on the command line: -e {name}=…")
+            problems.append(f"{name} ({place}): is for a single run only. Pass it on the command line: -e {name}=…")
         elif name not in specs and name not in options and not name.startswith("ansible_"):
-            problems.append(f"{name} ({place}): is no setting{suggest(name, [*specs, *sorted(options)])}")
+            problems.append(f"{name} ({place}): is not a setting{suggest(name, [*specs, *sorted(options)])}")
     return problems
 
 
@@ -165,24 +176,22 @@ def check_values(
             if name not in values:
                 problems.append(f"{name}: is missing; add it to {shorten(home)}. Allowed: {spec['expected']}")
                 continue
-            found = judge(spec, values[name])
+            found = check_value(spec, values[name])
         except AnsibleError as error:
-            found = f"a value that cannot be worked out: {error}"
+            found = f"a value that cannot be evaluated: {error}"
         if found:
-            problems.append(
-                f"{name} ({place or 'given on the command line'}): found {found}. Allowed: {spec['expected']}"
-            )
+            problems.append(f"{name} ({place or 'from the command line'}): found {found}. Allowed: {spec['expected']}")
     return problems
 
 
-def check_agreement(values: Mapping[str, Any], folders: Iterable[Path]) -> list[str]:
+def check_agreement(values: Mapping[str, Any], directories: Iterable[Path]) -> list[str]:
     """Return a problem for each pair of settings that contradict each other."""
     problems = []
     zone, domain = values.get("dns_zone"), values.get("site_domain")
     if zone and domain and not f".{domain}".endswith(f".{zone}"):
         problems.append(f'dns_zone: found "{zone}", but site_domain "{domain}" is not in that zone. Change one of them')
-    for folder in folders:
-        path = folder / "aws_ec2.yml"
+    for directory in directories:
+        path = directory / "aws_ec2.yml"
         if not path.is_file():
             continue
         inventory = load(path)
@@ -194,23 +203,26 @@ def check_agreement(values: Mapping[str, Any], folders: Iterable[Path]) -> list[
         tag, name = (inventory.get("filters") or {}).get("tag:Environment"), values.get("environment_name")
         if name and tag != name:
             problems.append(
-                f'environment_name: found "{name}", but {shorten(path)} filters by tag:Environment {tag}. Mend one'
+                f'environment_name: found "{name}", but {shorten(path)} filters by tag:Environment {tag}. Make them agree'
             )
     return problems
 
 
 def settings_problems(values: Mapping[str, Any], sources: list[str], project: str) -> list[str]:
-    """Return one line a problem; an empty list when the settings are right.
+    """Return one line for each problem; an empty list when the settings are valid.
 
-    values: the variables as they hold, templated. sources: the inventory sources. project: the repository's folder.
+    values: the templated variables. sources: the inventory sources. project: the repository's directory.
     """
     root = Path(project)
-    specs = load(root / "roles/settings/files/spec.yml")
-    folders = folders_of(sources)
-    files = [path for folder in folders for path in settings_files(folder)]
+    rules = root / "roles/settings/files"
+    specs, renamed = load(rules / "spec.yml"), load(rules / "renamed.yml")
+    directories = directories_of(sources)
+    files = [path for directory in directories for path in settings_files(directory)]
     if not files:
-        wanted = folders[0] / "group_vars/all.yml" if folders else root / "inventory/production/group_vars/all.yml"
-        return [f"{shorten(wanted)}: is missing. Name an environment with -i, or copy another's settings"]
+        wanted = (
+            directories[0] / "group_vars/all.yml" if directories else root / "inventory/production/group_vars/all.yml"
+        )
+        return [f"{shorten(wanted)}: is missing. Select an environment with -i, or copy the settings of another"]
     written: dict[str, Place] = {}
     for path in files:
         written |= read_keys(path)
@@ -222,15 +234,16 @@ def settings_problems(values: Mapping[str, Any], sources: list[str], project: st
     for path in sorted(root.glob("group_vars/all/*.yml")):
         wired |= read_keys(path)
     return [
-        *unknown_keys(written, specs, options, wired),
+        *renamed_keys(values, written, renamed),
+        *unknown_keys({name: written[name] for name in written if name not in renamed}, specs, options, wired),
         *check_values(values, specs, written, files[0]),
-        *check_agreement(values, folders),
+        *check_agreement(values, directories),
     ]
 
 
 @functools.cache
 def setting_default(name: str) -> Any:
-    """Return the default of a setting, from the settings' spec. AnsibleError when it has none."""
+    """Return the default of a setting, from the settings' spec. Raises AnsibleError when it has none."""
     spec = load(Path(__file__).parents[2] / "roles/settings/files/spec.yml").get(name, {})
     if "default" not in spec:
         raise AnsibleError(f"The setting '{name}' has no default.")

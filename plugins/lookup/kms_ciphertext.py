@@ -1,4 +1,4 @@
-"""Ansible lookup: a text as KMS ciphertext."""
+"""Ansible lookup: encrypt a text with KMS."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 DOCUMENTATION = r"""
 name: kms_ciphertext
-short_description: Encrypt a text by KMS
+short_description: Encrypt a text with KMS
 description:
-  - Returns the ciphertext of each text, in base64. It opens for a caller alone who may use the key and names the same context.
+  - Returns the ciphertext of each text, in base64. Only a caller who may use the key and supplies the same context can decrypt it.
 options:
   _terms: {description: Texts of at most 4096 bytes., required: true, type: list, elements: str}
   key_id: {description: "The key: its ARN, or alias/NAME.", required: true, type: str}
-  encryption_context: {description: What a caller must name to decrypt., required: true, type: dict}
+  encryption_context: {description: "Encryption context, which a caller must supply to decrypt.", required: true, type: dict}
 extends_documentation_fragment: [amazon.aws.boto3, amazon.aws.common.plugins, amazon.aws.region.plugins]
 author: [Outport]
 """
@@ -39,6 +39,6 @@ class LookupModule(AWSLookupBase):
             ]
         except (BotoCoreError, ClientError) as error:
             raise AnsibleLookupError(
-                f"KMS does not encrypt with {key}: {error}. Run playbooks/provision.yml first; it makes the key."
+                f"KMS can't encrypt with {key}: {error}. Run playbooks/provision.yml first; it creates the key."
             ) from None
         return [base64.b64encode(one["CiphertextBlob"]).decode() for one in found]

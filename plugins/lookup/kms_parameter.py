@@ -1,4 +1,4 @@
-"""Ansible lookup: one field of the document that the module kms_parameter keeps."""
+"""Ansible lookup: one field of the document that the module kms_parameter stores."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ DOCUMENTATION = r"""
 name: kms_parameter
 short_description: Decrypt a field of a kms_parameter
 description:
-  - Returns one field of the JSON document that an SSM parameter holds as KMS ciphertext.
-  - Give the result to an option that is no_log, and to nothing else.
+  - Returns one field of the JSON document that an SSM parameter contains as KMS ciphertext.
+  - Pass the result only to options that are no_log.
 options:
   _terms: {description: Names of parameters., required: true, type: list, elements: str}
   field: {description: Field of the document., required: true, type: str}
-  encryption_context: {description: The context that the document was encrypted under., required: true, type: dict}
+  encryption_context: {description: Encryption context of the document., required: true, type: dict}
   missing_ok:
-    description: Return an empty text for what is missing, as in a check run before the first real one.
+    description: Return an empty string when the parameter or the field is missing, as in check mode before the first run.
     type: bool
     default: false
 extends_documentation_fragment: [amazon.aws.boto3, amazon.aws.common.plugins, amazon.aws.region.plugins]
@@ -65,4 +65,4 @@ class LookupModule(AWSLookupBase):
             raise AnsibleLookupError(f"Cannot decrypt the SSM parameter {name}: {error}") from None
         except ValueError:
             # Not the error's own text: it quotes what it could not parse.
-            raise AnsibleLookupError(f"The SSM parameter {name} holds no JSON ciphertext.") from None
+            raise AnsibleLookupError(f"The SSM parameter {name} does not contain a JSON ciphertext.") from None

@@ -1,4 +1,4 @@
-"""Ansible lookup `release_session`: who runs this playbook, and which other runs there are on this machine."""
+"""Ansible lookup `release_session`: the operator and the process of this playbook run, and the other runs on this machine."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ansible.plugins.lookup import LookupBase
 
 DOCUMENTATION = r"""
 name: release_session
-short_description: Who runs this playbook
+short_description: Identify this playbook run
 description:
-  - Returns C(user), C(name), C(machine), C(process) (number of the ansible-playbook) and C(sessions) (numbers of all that run on this machine).
+  - Returns C(user), C(name), C(machine), C(process) (process id of ansible-playbook) and C(sessions) (process ids of all runs on this machine).
 author: [Outport]
 """
 
 EXAMPLES = r"""
-- name: Show who runs this
+- name: Show the operator
   ansible.builtin.debug:
     msg: "{{ lookup('release_session').user }}"
 """
@@ -31,8 +31,8 @@ _raw: {description: One dict., type: list, elements: dict}
 
 
 def processes() -> dict[int, tuple[int, str]]:
-    """Return the parent and the command line of each process of this machine, by number."""
-    # Twice wide: without a terminal, or on a narrow one, ps cuts the command lines.
+    """Return the parent and the command line of each process on this machine, by process id."""
+    # -ww: otherwise ps truncates the command lines without a wide terminal.
     command = ["ps", "-axww", "-o", "pid=,ppid=,command="]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found = {}
@@ -46,11 +46,11 @@ class LookupModule(LookupBase):
     """The lookup of this file."""
 
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **options: Any) -> list[dict[str, Any]]:
-        """Return the one dict."""
+        """Return one dict."""
         found = processes()
         sessions = {number for number, (_, command) in found.items() if "ansible-playbook" in command}
         process = os.getpid()
-        # The tasks run in children of the playbook's own process.
+        # Tasks run in child processes of ansible-playbook.
         while found.get(process, (0, ""))[0] in sessions:
             process = found[process][0]
         return [

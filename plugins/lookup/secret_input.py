@@ -1,4 +1,4 @@
-"""Ansible lookup: a secret from a file, from standard input, or typed at a prompt."""
+"""Ansible lookup: a secret from a file, from standard input, or from a prompt."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ansible.plugins.lookup import LookupBase, display
 
 DOCUMENTATION = r"""
 name: secret_input
-short_description: Read a secret that stands in no argument
+short_description: Read a secret without passing it as an argument
 description:
-  - Reads O(file) where it is given. Otherwise asks twice at a terminal; without a terminal, reads standard input to its end.
-  - One newline at the end of a file or of standard input is no part of the secret.
+  - Reads O(file) if it is set. Otherwise prompts twice at a terminal; without a terminal, reads standard input to its end.
+  - One trailing newline of a file or of standard input is removed.
 options:
   _terms: {description: Name of the secret for the prompt., required: true, type: list, elements: str}
-  file: {description: File with the value; empty for none., type: str, default: ""}
+  file: {description: File that contains the value; empty for none., type: str, default: ""}
 author: [Outport]
 """
 
 EXAMPLES = r"""
-- name: Show how long the secret is
+- name: Show the length of the secret
   ansible.builtin.debug:
     msg: "{{ lookup('secret_input', 'SECRET_KEY', file='secret.txt') | length }}"
 """
@@ -31,32 +31,32 @@ RETURN = r"""
 _raw: {description: The secret., type: list, elements: str}
 """
 
-# KMS encrypts no more at once, bytes.
+# Maximum plaintext of KMS, bytes.
 _LARGEST = 4096
 
 
 def read(path: Path) -> str:
-    """Return a file's text without the newline at its end."""
+    """Return a file's text without its trailing newline."""
     try:
         return path.read_bytes().decode().removesuffix("\n").removesuffix("\r")
     except OSError as error:
         raise AnsibleLookupError(f"The value can't be read from {path}: {error.strerror}.") from None
     except UnicodeDecodeError:
-        raise AnsibleLookupError(f"The value in {path} is not text in UTF-8.") from None
+        raise AnsibleLookupError(f"The value in {path} is not valid UTF-8.") from None
 
 
 def ask(name: str) -> str:
-    """Return what is typed twice at the terminal.
+    """Prompt twice at the terminal and return the value.
 
     Raises:
         AnsiblePromptNoninteractive: There is no terminal.
     """
     typed, again = (
-        display.prompt_until(f"{text}, which is not shown: ", private=True).decode()
-        for text in (f"Value of {name}", "The value again")
+        display.prompt_until(f"{text} (not shown): ", private=True).decode()
+        for text in (f"Value of {name}", "Repeat the value")
     )
     if typed != again:
-        raise AnsibleLookupError("The two values are not the same. Nothing was encrypted.")
+        raise AnsibleLookupError("The two values differ. Nothing was encrypted.")
     return typed
 
 
@@ -73,15 +73,15 @@ class LookupModule(LookupBase):
             try:
                 value = ask(name)
             except AnsiblePromptNoninteractive:
-                # A task has no standard input of its own: that of ansible-playbook is meant.
+                # A task has no standard input; this is that of ansible-playbook.
                 value = read(Path(f"/proc/{os.getppid()}/fd/0"))
         if not value:
             raise AnsibleLookupError(
-                f"The value of {name} is empty; nothing was encrypted. Type it at a terminal, give it on standard input,"
-                " or name a file that has it: -e secret_file=FILE"
+                f"The value of {name} is empty; nothing was encrypted. Enter it at a terminal, pass it on standard input,"
+                " or in a file: -e secret_file=FILE"
             )
         if len(value.encode()) > _LARGEST:
             raise AnsibleLookupError(
-                f"The value of {name} has {len(value.encode())} bytes; KMS encrypts at most {_LARGEST}. Keep it in S3."
+                f"The value of {name} has {len(value.encode())} bytes; KMS encrypts at most {_LARGEST}. Store it in S3."
             )
         return [value]

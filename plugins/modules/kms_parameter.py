@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: a JSON document of credentials, kept as KMS ciphertext in an SSM parameter."""
+"""Ansible module: store a JSON document of credentials as KMS ciphertext in an SSM parameter."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 DOCUMENTATION = r"""
 module: kms_parameter
-short_description: Keep credentials as KMS ciphertext in an SSM parameter
+short_description: Store credentials as KMS ciphertext in an SSM parameter
 description:
-  - Ensures that an SSM parameter holds a JSON document, as base64 ciphertext of KMS under an encryption context.
-  - Fields that are there and not named stay as they are. Only a difference makes a new ciphertext.
-  - Secrets are made here and never leave in a result, a diff or a log.
+  - Ensures that an SSM parameter contains a JSON document, as base64 ciphertext of KMS under an encryption context.
+  - Other existing fields are not changed. A new ciphertext is written only when something differs.
+  - Secrets are generated here and never appear in a result, a diff or a log.
 options:
   name: {description: Name of the parameter., type: str, required: true}
   key_id: {description: ARN of the KMS key., type: str, required: true}
-  encryption_context: {description: What a caller must name to decrypt., type: dict, required: true}
+  encryption_context: {description: "Encryption context, which a caller must supply to decrypt.", type: dict, required: true}
   values: {description: Fields to set; not for secrets., type: dict, default: {}}
-  generate: {description: Secret fields to make when they are missing., type: list, elements: str, default: []}
+  generate: {description: Secret fields to generate when they are missing., type: list, elements: str, default: []}
   tags: {description: Tags of the parameter., type: dict}
 extends_documentation_fragment: [amazon.aws.common.modules, amazon.aws.region.modules, amazon.aws.boto3]
 author: [Outport]
 """
 
 EXAMPLES = r"""
-- name: Ensure the database's credentials
+- name: Store the database credentials
   kms_parameter:
     name: /outport/production/shop/database
     key_id: arn:aws:kms:eu-west-1:123456789012:key/11111111-2222-3333-4444-555555555555
@@ -57,7 +57,7 @@ ALPHABET = string.ascii_letters + string.digits + "-_"
 LENGTH = 32
 
 
-def make_secret() -> str:
+def generate_secret() -> str:
     """Return a new password that RDS accepts."""
     return "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
 
@@ -86,14 +86,16 @@ class Parameter:
             )
             return json.loads(plain["Plaintext"]), plain["KeyId"]
         except (BotoCoreError, ClientError) as error:
-            advice = "It is left as it is: check the key's state and the encryption context."
+            advice = "Nothing was changed. Check the key's state and the encryption context."
             self.module.fail_json_aws(error, msg=f"Cannot decrypt the SSM parameter {self.name}. {advice}")
         except ValueError:
             # Not the error's own text: it quotes what it could not parse.
-            self.module.fail_json(msg=f"The SSM parameter {self.name} holds no JSON ciphertext. It is left as it is.")
+            self.module.fail_json(
+                msg=f"The SSM parameter {self.name} does not contain a JSON ciphertext. Nothing was changed."
+            )
 
     def write(self, document: dict[str, Any], new: bool) -> None:
-        """Encrypt the document and store it; a new parameter never replaces one that another run has just made."""
+        """Encrypt and store the document; a new parameter never overwrites one that another run has just created."""
         try:
             blob = self.kms.encrypt(
                 KeyId=self.module.params["key_id"],
@@ -108,7 +110,7 @@ class Parameter:
             self.module.fail_json_aws(error, msg=f"Cannot write the SSM parameter {self.name}")
 
     def tag(self, wanted: dict[str, str]) -> bool:
-        """Bring the tags to what is wanted; return whether they differed."""
+        """Update the tags; return whether they differed."""
         target = {"ResourceType": "Parameter", "ResourceId": self.name}
         try:
             there = self.ssm.list_tags_for_resource(**target, aws_retry=True)["TagList"]
@@ -138,7 +140,7 @@ def main() -> None:
     parameter = Parameter(module)
     found, key_arn = parameter.read()
     before = found or {}
-    made = {field: make_secret() for field in module.params["generate"] if field not in before}
+    made = {field: generate_secret() for field in module.params["generate"] if field not in before}
     after = before | module.params["values"] | made
 
     differing = sorted(field for field in after if field not in before or before[field] != after[field])

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: a release of a Python web app, from a commit of its clone to a locked virtual environment that releases share."""
+"""Ansible module: build a release of a Python web app, from a commit of its clone to a locked virtual environment that releases share."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ DOCUMENTATION = r"""
 module: release_build
 short_description: Build a release of a Python web app
 description:
-  - Takes a commit of ROOT/repository to ROOT/releases/RELEASE, with a virtual environment in ROOT/venvs that releases with the same lock file share.
+  - Builds a commit of ROOT/repository in ROOT/releases/RELEASE, with a virtual environment in ROOT/venvs that releases with the same lock file share.
   - Supports uv.lock, poetry.lock, requirements.txt, and pyproject.toml without a lock file; each becomes a requirements.lock with hashes.
   - The code of the app and of its dependencies runs as the user outport-build, never as root. A failed build leaves nothing.
-  - Before a build, releases and environments that nothing needs are removed, and the free space is checked.
+  - Before a build, releases and environments that are no longer needed are removed, and the free space is checked.
 options:
   name: {description: Name of the app; its units are NAME@RELEASE., type: str, required: true}
   root: {description: Directory of the app on the host., type: path, required: true}
@@ -30,15 +30,15 @@ options:
   by: {description: Who requested the release., type: str, default: ""}
   subdir: {description: Directory of the app in the repository., type: str, default: ""}
   requirements: {description: File with the requirements in that directory; empty finds it., type: str, default: ""}
-  python: {description: Version of Python; empty is the host's own., type: str, default: ""}
+  python: {description: Version of Python; empty uses the host's own., type: str, default: ""}
   before_build: {description: Commands run before the requirements are read., type: list, elements: str, default: []}
   after_build: {description: Commands run when the environment is complete., type: list, elements: str, default: []}
-  files: {description: Further files of the release and their contents., type: dict, default: {}}
-  keep: {description: How many complete releases are kept., type: int, default: 5}
-  minimum_free_mb: {description: "Free space that a build needs, in MB.", type: int, default: 500}
+  files: {description: Additional files of the release and their contents., type: dict, default: {}}
+  keep: {description: Number of complete releases that are kept., type: int, default: 5}
+  minimum_free_mb: {description: "Free disk space required before a build, in MB.", type: int, default: 500}
   tools: {description: "Lock files of the build's tools: uv, poetry and gunicorn.", type: dict, required: true}
   share: {description: Whether to pack an archive that other hosts build from., type: bool, default: false}
-  archive: {description: Such an archive of another host; empty resolves the requirements here., type: path, default: ""}
+  archive: {description: Archive of another host to build from; empty resolves the requirements on this host., type: path, default: ""}
 author: [Outport]
 """
 
@@ -58,14 +58,14 @@ kind: {description: File that the requirements were in., type: str, returned: su
 subject: {description: First line of the commit's message., type: str, returned: success}
 packages: {description: Packages in the environment., type: int, returned: success}
 environment: {description: Name of the environment in ROOT/venvs., type: str, returned: success}
-environment_reused: {description: Whether it was there before., type: bool, returned: success}
+environment_reused: {description: Whether the environment existed before., type: bool, returned: success}
 pruned: {description: Releases and environments that were removed., type: list, elements: str, returned: always}
 archive: {description: Path of the archive that other hosts build from; empty without share., type: str, returned: success}
 """
 
 
 def stop(number: int, _frame: object) -> NoReturn:
-    """End the run in order, so that an incomplete release is removed."""
+    """Exit in an orderly way, so that an incomplete release is removed."""
     raise SystemExit(128 + number)
 
 
@@ -101,7 +101,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     context = Context.of(dict(module.params))
-    # The texts of the lock files would only fill the result.
+    # The lock files would only bloat the result.
     module.params["tools"] = sorted(module.params["tools"])
     if module.check_mode:
         module.exit_json(**preview(context))

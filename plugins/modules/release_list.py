@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: the releases that a host has, and which of them an operator means."""
+"""Ansible module: list the releases of a host, and choose one to roll back to."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ DOCUMENTATION = r"""
 module: release_list
 short_description: List the releases of an app
 description:
-  - Lists them, newest first. With O(choose), also finds the one to go back to, or fails with the choices.
+  - Lists the releases, newest first. With O(choose), also finds the one to roll back to, or fails with the choices.
 options:
   name: {description: Name of the app., type: str, required: true}
   root: {description: Directory of the app., type: path, required: true}
-  choose: {description: "A release's name or the beginning of it; previous for the one that served before; empty lists only.", type: str, default: ""}
-  live_too: {description: Whether the release may be the one that serves., type: bool, default: false}
+  choose: {description: "Id of a release, a unique prefix of it, or previous; empty only lists.", type: str, default: ""}
+  include_live: {description: Whether the live release may be chosen., type: bool, default: false}
 author: [Outport]
 """
 
@@ -37,11 +37,11 @@ releases:
     Dicts of release, commit, subject, ref, built, by, schema, proved and state: live, previous, kept, rolled back, refused or incomplete.
   type: list
   returned: success
-live: {description: The release that serves; empty for none., type: str, returned: success}
-chosen: {description: The release that choose found., type: str, returned: success}
+live: {description: The live release; empty for none., type: str, returned: success}
+chosen: {description: The chosen release; empty without O(choose)., type: str, returned: success}
 history: {description: The last switches, newest first., type: list, returned: success}
 rolled_back:
-  description: Releases and commits (12 digits) that were rolled back and not deployed since, each with its rollback's entry in the history.
+  description: Releases and commits (12 digits) that were rolled back and not deployed since, each with the rollback's entry in the history.
   type: dict
   returned: success
 """
@@ -56,14 +56,14 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "root": {"type": "path", "required": True},
             "choose": {"type": "str", "default": ""},
-            "live_too": {"type": "bool", "default": False},
+            "include_live": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     app, wanted = App(module.params["name"], Path(module.params["root"])), module.params["choose"]
     found, switches = listing.releases(app), history.entries(app)
     try:
-        chosen = listing.choose(app, found, wanted, module.params["live_too"]) if wanted else ""
+        chosen = listing.choose(app, found, wanted, module.params["include_live"]) if wanted else ""
     except ReleaseError as error:
         module.fail_json(msg=str(error))
     module.exit_json(

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: one deploy at a time."""
+"""Ansible module: acquire and release the deploy lock."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from ansible.module_utils.release.layout import App
 
 DOCUMENTATION = r"""
 module: release_lock
-short_description: Hold the lock of an app's releases for one run of a playbook
+short_description: Acquire or release the deploy lock of an app
 description:
-  - Takes the lock, or fails with who has it since when. A run takes over the lock of one on the same machine that is no more.
+  - Acquires the lock, or fails and names its holder. A lock whose run on the same machine has ended is taken over.
 options:
   name: {description: Name of the app., type: str, required: true}
   root: {description: Directory of the app., type: path, required: true}
-  state: {description: Take it or give it back., type: str, choices: [present, absent], default: present}
-  holder: {description: "Who asks: user, machine, process and sessions, as the lookup release_session tells.", type: dict, required: true}
-  purpose: {description: What for, for those who find it taken., type: str, default: ""}
-  blocker: {description: File that an interrupted restore left; while it is there, nobody takes the lock. Empty for none., type: str, default: ""}
-  force: {description: Take it from whoever has it., type: bool, default: false}
+  state: {description: Whether to acquire or to release the lock., type: str, choices: [present, absent], default: present}
+  holder: {description: "The run: user, machine, process and sessions, as the lookup release_session returns them.", type: dict, required: true}
+  purpose: {description: "What the lock is for, shown to other runs.", type: str, default: ""}
+  restore_marker: {description: File of a restore in progress, which refuses the lock; empty for none., type: str, default: ""}
+  force: {description: Break a lock that another run holds., type: bool, default: false}
 author: [Outport]
 """
 
 EXAMPLES = r"""
-- name: Take the lock
+- name: Acquire the deploy lock
   release_lock:
     name: shop
     root: /srv/shop
@@ -37,8 +37,8 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-broken: {description: Whose stale lock was taken over; empty for none., type: str, returned: success}
-at: {description: When that was, in seconds since 1970 by the host's clock., type: float, returned: success}
+broken: {description: Holder of a stale lock that was taken over; empty for none., type: str, returned: success}
+at: {description: "Time of the host's clock, in seconds since 1970.", type: float, returned: success}
 """
 
 
@@ -51,22 +51,22 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "holder": {"type": "dict", "required": True},
             "purpose": {"type": "str", "default": ""},
-            "blocker": {"type": "str", "default": ""},
+            "restore_marker": {"type": "str", "default": ""},
             "force": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     app = App(module.params["name"], Path(module.params["root"]))
-    path, holder, blocker = app.deploy_lock, module.params["holder"], module.params["blocker"]
+    path, holder, restore_marker = app.deploy_lock, module.params["holder"], module.params["restore_marker"]
     broken = ""
     try:
         if module.check_mode:
             module.exit_json(changed=False, broken="", at=time.time())
         elif module.params["state"] == "absent":
             deploy_lock.release(path, holder)
-        elif blocker and Path(blocker).exists():
+        elif restore_marker and Path(restore_marker).exists():
             raise ReleaseError(
-                "A restore of the database is at work, or was interrupted. Nothing was changed."
+                "A restore of the database is in progress, or was interrupted. Nothing was changed."
                 " Complete or undo it first: ansible-playbook playbooks/restore.yml"
             )
         else:

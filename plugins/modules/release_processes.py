@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: stop the processes of an app that are not its web service, and start them again."""
+"""Ansible module: stop and start the processes of an app other than its web service."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ DOCUMENTATION = r"""
 module: release_processes
 short_description: Stop or start the workers, schedulers and timers of an app
 description:
-  - Works on those of the live release on this host. They stay enabled; the web service is left alone.
+  - Applies to those of the live release on this host. They stay enabled; the web service is not affected.
 options:
   name: {description: Name of the app., type: str, required: true}
   root: {description: Directory of the app., type: path, required: true}
-  state: {description: Whether they run., type: str, choices: [started, stopped], required: true}
+  state: {description: Whether the processes run., type: str, choices: [started, stopped], required: true}
 author: [Outport]
 """
 
@@ -56,7 +56,7 @@ def main() -> None:
     commands = [name for name in json.loads(live.processes.read_text())["processes"] if name != "web"]
     timers = [unit for unit in map(app.timer, commands) if (UNITS / unit).exists()]
     units = [*timers, *app.processes_here(commands, live.id)]
-    # What a timer has started goes on without it.
+    # A service that a timer has started continues without the timer.
     tasks = [timer.replace(".timer", ".service") for timer in timers] if module.params["state"] == "stopped" else []
     start = module.params["state"] == "started"
     other = [unit for unit in [*units, *tasks] if (state_of(unit).active in RUNNING) != start]

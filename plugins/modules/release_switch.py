@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: make a release the one that serves, if it proves itself; otherwise leave the old one serving."""
+"""Ansible module: switch to a release that passes its health checks; otherwise leave the previous one live."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from ansible.module_utils.release.switch import Switch
 
 DOCUMENTATION = r"""
 module: release_switch
-short_description: Switch the traffic to a release that proves itself
+short_description: Switch the traffic to a release after its health checks
 description:
-  - Starts a release beside the one that serves, asks for its health on its own socket, and changes the link C(live) to it.
-  - Then watches the real traffic for a while; when the new release does worse, the link is changed back.
-  - Last it starts the app's other processes, and stops what served before. Each step may be cut off; the next run goes on.
+  - Starts a release next to the live one, runs health checks on its own socket, and changes the link C(live) to it.
+  - Then monitors the traffic; when errors or response times rise, the link is changed back.
+  - Finally starts the app's other processes and stops the previous release. An interrupted run is completed by the next one.
 options:
   name: {description: Name of the app; its units are NAME@RELEASE., type: str, required: true}
-  release: {description: The release to serve., type: str, required: true}
+  release: {description: Id of the release to switch to., type: str, required: true}
   root: {description: Directory of the app., type: path, required: true}
-  health_path: {description: Path to ask., type: str, required: true}
-  health_host: {description: Name of the site., type: str, default: localhost}
+  health_path: {description: Path of the health check., type: str, required: true}
+  health_host: {description: Host header of the health check., type: str, default: localhost}
   health_body: {description: Regular expression that the body matches; empty for any., type: str, default: ""}
-  health_timeout: {description: How long a release may take to become healthy, in seconds., type: int, default: 60}
-  settle_seconds: {description: How long a release stays well before it serves the first time., type: int, default: 6}
-  watch_seconds: {description: How long the live traffic is watched., type: int, default: 5}
-  drain_seconds: {description: How long the old release may take to accept what came before the switch., type: int, default: 30}
-  watch_max_errors: {description: Failed answers that are too many, in percent above what was before., type: int, default: 5}
-  watch_max_slowdown: {description: How many times slower than before the median answer may be., type: int, default: 4}
-  access_log: {description: The proxy's log in JSON lines; empty for none., type: path}
-  action: {description: What the history calls this., type: str, choices: [deploy, rollback], default: deploy}
-  by: {description: Who does it., type: str, default: ""}
-  schema: {description: Revision of the database that the release knows., type: str, default: ""}
+  health_timeout: {description: Time limit for a release to become healthy, in seconds., type: int, default: 60}
+  readiness_delay: {description: "How long a new release has to stay healthy before it takes traffic, in seconds.", type: int, default: 6}
+  monitor_seconds: {description: "How long the traffic is monitored, in seconds.", type: int, default: 5}
+  drain_seconds: {description: "Time limit for draining the previous release, in seconds.", type: int, default: 30}
+  monitor_max_errors: {description: "Rise of the error rate that causes a rollback, in percentage points.", type: int, default: 5}
+  monitor_max_slowdown: {description: Rise of the median response time that causes a rollback, as a factor., type: int, default: 4}
+  access_log: {description: The proxy's access log in JSON lines; empty for none., type: path}
+  action: {description: Action recorded in the history., type: str, choices: [deploy, rollback], default: deploy}
+  by: {description: Operator recorded in the history., type: str, default: ""}
+  schema: {description: "The database's schema revision, recorded with the release.", type: str, default: ""}
 author: [Outport]
 """
 
 EXAMPLES = r"""
-- name: Serve the release
+- name: Switch to the release
   release_switch:
     name: shop
     release: 0123456789ab-c0ffee
@@ -48,9 +48,9 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-from: {description: The release that served before; empty for none., type: str, returned: success}
-phases: {description: Seconds that each step took., type: dict, returned: success}
-traffic: {description: Requests that the proxy served meanwhile, failed ones and the slowest., type: dict, returned: success}
+from: {description: The previously live release; empty for none., type: str, returned: success}
+phases: {description: "Duration of each phase, in seconds.", type: dict, returned: success}
+traffic: {description: "Requests during the switch: total, failed and slowest.", type: dict, returned: success}
 """
 
 
@@ -65,11 +65,11 @@ def main() -> None:
             "health_host": {"type": "str", "default": "localhost"},
             "health_body": {"type": "str", "default": ""},
             "health_timeout": {"type": "int", "default": 60},
-            "settle_seconds": {"type": "int", "default": 6},
-            "watch_seconds": {"type": "int", "default": 5},
+            "readiness_delay": {"type": "int", "default": 6},
+            "monitor_seconds": {"type": "int", "default": 5},
             "drain_seconds": {"type": "int", "default": 30},
-            "watch_max_errors": {"type": "int", "default": 5},
-            "watch_max_slowdown": {"type": "int", "default": 4},
+            "monitor_max_errors": {"type": "int", "default": 5},
+            "monitor_max_slowdown": {"type": "int", "default": 4},
             "access_log": {"type": "path"},
             "action": {"type": "str", "choices": ["deploy", "rollback"], "default": "deploy"},
             "by": {"type": "str", "default": ""},
@@ -79,7 +79,7 @@ def main() -> None:
     )
     app = App(module.params["name"], Path(module.params["root"]))
     release = app.release(module.params["release"])
-    if module.check_mode and not release.folder.exists():
+    if module.check_mode and not release.directory.exists():
         module.exit_json(changed=True)
     phases: dict[str, float] = {}
     try:
@@ -90,7 +90,7 @@ def main() -> None:
                 switch.run()
     except ReleaseError as error:
         module.fail_json(msg=str(error), phases=phases)
-    module.exit_json(changed=not done, phases=phases, traffic=switch.traffic.summary(), **{"from": switch.serving})
+    module.exit_json(changed=not done, phases=phases, traffic=switch.traffic.summary(), **{"from": switch.live})
 
 
 if __name__ == "__main__":

@@ -269,7 +269,7 @@ def test_damaged_data_are_restored_and_no_write_is_lost_without_a_word(site: Vis
     server.execute(database, "UPDATE listings.listing SET title = 'Damaged', price_cents = 1")
 
     played = play("playbooks/restore.yml", "-e", "dump=newest").passed()
-    assert "The live data were not touched" in played.stdout
+    assert "The live data are unchanged" in played.stdout
     assert checksums(database, "listings_scratch") == before
     assert checksums(database, "listings") != before
 

@@ -1,4 +1,4 @@
-"""What goes wrong is named with its cause and its mend, and what served before still serves (see the fixture `site`)."""
+"""A failure is reported with its cause and its fix, and the previous release stays live (see the fixture `site`)."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from lab.visitor import Visitor
 def test_an_unknown_ref_is_refused(site: Visitor) -> None:
     played = play("site.yml", "--extra-vars", "app_ref=no-such-branch").refused()
     assert f"was not fetched from git://{GATEWAY}/app.git at 'no-such-branch'" in played.stdout
-    assert "Mend app_ref" in played.stdout
+    assert "Fix app_ref" in played.stdout
     assert played.changed == []
 
 
@@ -28,7 +28,7 @@ def test_a_name_that_leads_nowhere_gets_no_certificate(site: Visitor) -> None:
     """The new name is refused; the old one is still served, with its certificate."""
     played = play("site.yml", "--extra-vars", "site_domain=elsewhere.lab.test").refused()
     assert "No certificate was issued for elsewhere.lab.test" in played.stdout
-    assert "Mend: the name must lead to this host" in played.stdout
+    assert "To fix it: the name must resolve to this host" in played.stdout
     assert site.get("/").status == 200
     play("site.yml").passed()
 

@@ -28,7 +28,7 @@ from myflaskapp import create_app
 GOOD = "app = create_app()\n"
 # A busy machine needs some time until the app answers at all.
 IMPATIENT = ("-e", "gunicorn_health_timeout=20")
-QUICK = ("-e", "gunicorn_watch_seconds=3", "-e", "gunicorn_settle_seconds=1")
+QUICK = ("-e", "gunicorn_monitor_seconds=3", "-e", "gunicorn_readiness_delay=1")
 NO_SET_UP = ("-e", '{"app_setup_commands": []}')
 MIGRATION = f"""\
 revision = "9999"
@@ -83,15 +83,15 @@ BAD = [
     bad_entry(
         "does not start",
         f'{RUN}raise RuntimeError("no shelf for the books")\n',
-        "the release ended each time that it was started",
+        "the release exited each time that it was started",
         "no shelf for the books",
     ),
     bad_entry(
         "dies while it serves",
         once_live('    print("out of ink", flush=True)\n    os.kill(os.getppid(), signal.SIGKILL)\n'),
-        "the release ended while it served",
+        "the release exited while it was live",
         "out of ink",
-        "was taken back",
+        "was rolled back after",
         served=True,
     ),
     bad_entry(
@@ -111,7 +111,7 @@ BAD = [
             '    print("more and more", flush=True)\n    hoard = bytearray(50_000_000)\n'
             "    os.kill(os.getpid(), signal.SIGKILL)\n",
         ),
-        "a worker of the release died while it was to prove itself",
+        "a worker of the release died during its readiness delay",
         "SIGKILL",
         "more and more",
     ),
@@ -174,8 +174,8 @@ def test_errors_that_visitors_get_take_a_release_back(visits: Visits, branch: st
     )
     publish(APP, branch, {"app/run.py": entry}, "lab", "Be no good for visitors")
     said = refuse("errors for visitors", branch, NO_SET_UP, visits, True)
-    assert re.search(r"\d+ of \d+ answers to visitors were errors \(\d+ %\); before it were \d+ %", said)
-    assert "was taken back" in said
+    assert re.search(r"\d+ of \d+ responses were errors \(\d+ %\); the baseline is \d+ %", said)
+    assert "was rolled back after" in said
     assert "no stamps" in said
     assert 3 <= len(visits.disturbed) <= 25
     # All of them while it was live: the last ones are answered well again.
@@ -202,7 +202,7 @@ def test_a_lock_of_another_run_is_respected(undisturbed: Visits, branch: str, re
     played = deploy(branch).refused()
     note_refusal("lock of another run", played, time.monotonic() - began, undisturbed)
     said = played.messages[0]
-    assert "Another run is at work: deploy of main by ops@desk-1, since 5 min." in said
+    assert "Another run holds the deploy lock: deploy of main by ops@desk-1, since 5 min." in said
     assert "run this again with -e break_lock=true" in said
     # It is the other run's still.
     assert json.loads(on_host(f"cat {lock}")) == held

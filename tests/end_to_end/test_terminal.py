@@ -81,7 +81,7 @@ def test_a_secret_is_typed_twice_and_not_shown() -> None:
     assert decrypted(shown, "API_TOKEN") == "s3cret!"
     code, shown = at_a_terminal(command, [*typed[:2], ("again", "another")])
     assert code != 0
-    assert "not the same" in shown
+    assert "The two values differ" in shown
 
 
 def test_a_secret_comes_by_standard_input_or_from_a_file(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_secret_comes_by_standard_input_or_from_a_file(tmp_path: Path) -> None
         (["-e", "secret_name=API_TOKEN"], "\n", "is empty"),
         (["-e", "secret_name=API-TOKEN"], "a value", "found 'API-TOKEN'"),
         (["-e", "secret_name=API_TOKEN"], "x" * 4097, "has 4097 bytes; KMS encrypts at most 4096"),
-        (["-e", "secret_name=API_TOKEN", "-e", "secret_file=/nowhere"], "", "which is no file"),
+        (["-e", "secret_name=API_TOKEN", "-e", "secret_file=/nowhere"], "", "which is not a file"),
         (["-e", "secret_name=API_TOKEN", "-e", "secret_value=x"], "", "on the command line"),
     ],
 )

@@ -63,9 +63,9 @@ def test_the_first_failure_stops_the_deploy(broken: str, has_it: list[str]) -> N
             "-e",
             '{"app_setup_commands": []}',
             "-e",
-            "gunicorn_watch_seconds=2",
+            "gunicorn_monitor_seconds=2",
             "-e",
-            "gunicorn_settle_seconds=1",
+            "gunicorn_readiness_delay=1",
         )
     finally:
         remove_branch(APP, "half")
@@ -78,10 +78,10 @@ def test_the_first_failure_stops_the_deploy(broken: str, has_it: list[str]) -> N
         assert "already: listings-lab-web-1." in told
         assert "rollback.yml" in told
     else:
-        assert "not touched: listings-lab-web-2." in told
+        assert "Untouched hosts: listings-lab-web-2." in told
     if has_it:
-        # As the message says: taken back everywhere.
-        rollback("-e", "gunicorn_watch_seconds=2").passed()
+        # As the message suggests: rolled back everywhere.
+        rollback("-e", "gunicorn_monitor_seconds=2").passed()
         assert {host: live(host) for host in HOSTS} == before
 
 

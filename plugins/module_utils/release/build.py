@@ -36,9 +36,9 @@ _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def build(context: Context) -> dict[str, Any]:
-    """Build the release unless it is there, and return the result of release_build.
+    """Build the release unless it exists, and return the result of release_build.
 
-    Raises ReleaseError when it can't be built; nothing of it is left then.
+    Raises ReleaseError when it can't be built; an incomplete release is removed.
     """
     try:
         return _build(context)
@@ -49,7 +49,7 @@ def build(context: Context) -> dict[str, Any]:
 
 
 def _build(context: Context) -> dict[str, Any]:
-    """Do the same, but for the cause of a full disk."""
+    """Build the release; a full disk is an OSError."""
     began = time.monotonic()
     with locked(context.app, f"build of {context.release.id}") as lock:
         context.builder.locks = (lock,)
@@ -62,23 +62,23 @@ def _build(context: Context) -> dict[str, Any]:
             archive = share.pack(context)
             finish(context.release.built)
         except BaseException:
-            shutil.rmtree(context.release.folder, ignore_errors=True)
+            shutil.rmtree(context.release.directory, ignore_errors=True)
             raise
         return _result(context, began, changed=True, reused=reused, archive=archive)
 
 
 def preview(context: Context) -> dict[str, Any]:
-    """Return what `build` would, without a change of the host."""
+    """Return what `build` would return, without changing the host."""
     built = context.release.built.exists()
     return _result(context, time.monotonic(), changed=not built, reused=built)
 
 
 def _make(context: Context) -> bool:
-    """Build everything of the release but its marker; return whether its environment was there."""
+    """Build everything of the release except its marker; return whether its environment existed."""
     release = context.release
     context.builder.ensure()
     context.tools.ensure_uv()
-    shutil.rmtree(release.folder, ignore_errors=True)
+    shutil.rmtree(release.directory, ignore_errors=True)
     take_source(context)
     run_hooks(context, "before_build", PATH)
     file = find_requirements(context)
@@ -89,9 +89,9 @@ def _make(context: Context) -> bool:
     lock = with_gunicorn(lock, context.tools.locks["gunicorn"])
     check_lock(lock)
     environment, reused = ensure_environment(context, lock, interpreter, file.parent, project)
-    release.venv.symlink_to(os.path.relpath(environment.folder, release.folder))
+    release.venv.symlink_to(os.path.relpath(environment.directory, release.directory))
     run_hooks(context, "after_build", f"{release.venv}/bin:{PATH}")
-    # As the builder, and only compiled: nothing runs. A file that is not valid Python, such as a template, is left as it is.
+    # As the builder. Compiling runs no code; a file that is not valid Python, such as a template, is skipped.
     context.builder.run([interpreter.path, "-I", "-S", "-m", "compileall", "-q", str(release.app)])
     own(str(release.app))
     shutil.rmtree(release.work)
@@ -104,10 +104,10 @@ def _make(context: Context) -> bool:
 
 
 def _write_files(context: Context) -> None:
-    """Write the further files of the release, readable by the app's user and no other."""
+    """Write the additional files of the release, readable by root and the app's user only."""
     group = pwd.getpwnam(context.app.name).pw_gid
     for name, content in context.params["files"].items():
-        path = context.release.folder / name
+        path = context.release.directory / name
         write(path, content)
         os.chown(path, 0, group)
         path.chmod(0o640)
@@ -131,7 +131,7 @@ def _describe(context: Context, kind: str, environment: Environment) -> dict[str
 
 
 def _result(context: Context, began: float, changed: bool, reused: bool, archive: str = "") -> dict[str, Any]:
-    """Return the result of release_build, from release.json where it is there."""
+    """Return the result of release_build, from release.json if it exists."""
     path = context.release.description
     description = json.loads(path.read_text()) if path.exists() else {}
     return {

@@ -1,4 +1,4 @@
-"""The unprivileged user that runs code of an app and of its dependencies: never root, and owner of nothing else."""
+"""The build user: unprivileged, runs the code of an app and of its dependencies, and owns nothing else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def variables(**more: str) -> dict[str, str]:
-    """Return the environment variables of a tool: those of this process, such as a proxy's, with the builder's home, cache and rules."""
+    """Return the environment variables of a tool: those of this process, such as a proxy's, and the builder's own."""
     dropped = ("PYTHON", "VIRTUAL_ENV", "SUDO_")
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith(dropped)},
@@ -28,7 +28,7 @@ def variables(**more: str) -> dict[str, str]:
         "UV_NO_CONFIG": "1",
         "UV_NO_PROGRESS": "1",
         "UV_PYTHON_DOWNLOADS": "never",
-        # The system's CAs: a company's proxy may be among them.
+        # The system's CAs, which may include that of a company's proxy.
         "UV_SYSTEM_CERTS": "1",
         **more,
     }
@@ -36,9 +36,9 @@ def variables(**more: str) -> dict[str, str]:
 
 @dataclass
 class Builder:
-    """The user, and how it runs commands: in `directory`, which need not exist yet.
+    """The build user; its commands run in `directory`, which need not exist yet.
 
-    `locks` are file descriptors that its commands inherit: those that outlive an interrupted run still hold the lock.
+    `locks` are file descriptors that its commands inherit: commands that outlive an interrupted run still hold the lock.
     """
 
     directory: Path
@@ -65,7 +65,7 @@ class Builder:
         stdout: IO[bytes] | None = None,
         **more: str,
     ) -> Result:
-        """Run a command as the user; `more` are further environment variables."""
+        """Run a command as the build user; `more` are additional environment variables."""
         return run(
             ["/usr/sbin/runuser", "-u", BUILDER, "--", *argv],
             cwd or self.directory,
@@ -76,13 +76,13 @@ class Builder:
         )
 
     def read(self, path: Path) -> str:
-        """Return a file of the app as the user reads it: a link in the app must not expose root's files."""
+        """Read a file of the app as the build user: a link in the app must not expose root's files."""
         return need(
             self.run(["cat", str(path)]), f"{path.name} can't be read.", "Make it a plain file of the app."
         ).stdout
 
     def make_directory(self, path: Path) -> Path:
-        """Create a directory, and its parents, that the user can write to; return it."""
+        """Create a directory and its parents for the build user; return it."""
         path.mkdir(parents=True)
         user = pwd.getpwnam(BUILDER)
         os.chown(path, user.pw_uid, user.pw_gid)

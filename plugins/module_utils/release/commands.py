@@ -1,4 +1,4 @@
-"""Commands of a build, and the causes of their failures."""
+"""The commands of a build, and the causes of their failures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TIMEOUT = 1800
 
 CHANGE_REQUIREMENTS = "Change the app's requirements, regenerate its lock file, and deploy that commit."
 
-# What the output of uv, pip or poetry shows: a pattern, the cause, and the fix. The first match is reported.
+# Known errors of uv, pip and poetry: a pattern in the output, the cause, and the fix. The first match is reported.
 CAUSES = (
     (
         r"not found in the package registry|no version of .* matching|there (is|are) no versions? of",
@@ -33,7 +33,7 @@ CAUSES = (
     ),
     (
         r"Hash mismatch|do not match|has no hashes|must have a hash",
-        "What the package index offers does not match the hashes of the lock file",
+        "The package index does not match the hashes of the lock file",
         "Regenerate the lock file where the packages can be trusted, and deploy that commit.",
     ),
     (
@@ -77,11 +77,11 @@ def run(
     stdout: IO[bytes] | None = None,
     pass_fds: tuple[int, ...] = (),
 ) -> Result:
-    """Run a command to its end, in a session of its own that ends with it.
+    """Run a command in its own session, which is killed when the command ends.
 
-    `stdin` and `stdout` are open files; what goes to `stdout` is not in the result. Raises ReleaseError after half an hour.
+    `stdin` and `stdout` are open files; output to `stdout` is not in the result. Raises ReleaseError after half an hour.
     """
-    # Output goes to files: a process that the command leaves behind can't block at a pipe.
+    # Output to files: a process that the command leaves behind can't block a pipe.
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(
             argv,

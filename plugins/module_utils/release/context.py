@@ -1,4 +1,4 @@
-"""What the steps of a build share."""
+"""The context that the steps of a build share."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ansible.module_utils.release.tools import Tools
 
 @dataclass(frozen=True)
 class Context:
-    """One build: where it is, the options of the module release_build, the user that builds, and its tools.
+    """One build: its app and release, the options of the module release_build, the build user, and its tools.
 
-    `pruned` collects what the build removed, as paths below the app's root.
+    `pruned` collects the releases and environments that the build removed, as paths below the app's root.
     """
 
     app: App

@@ -1,4 +1,4 @@
-"""The lock of a playbook run: one change of an app's releases at a time, from whichever control machine."""
+"""The deploy lock: one playbook run at a time changes an app's releases, from any control machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ansible.module_utils.release.errors import ReleaseError
 
 
 def ago(seconds: float) -> str:
-    """Return a time span as a person says it."""
+    """Return a time span in words."""
     minutes = int(seconds // 60)
     return (
         f"{minutes // 60} h {minutes % 60} min"
@@ -24,7 +24,7 @@ def ago(seconds: float) -> str:
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """Return who has the lock; None when nobody has."""
+    """Return the holder of the lock; None when it is free."""
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
@@ -32,17 +32,17 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def is_own(held: dict[str, Any], holder: dict[str, Any]) -> bool:
-    """Tell whether the lock is this very run's."""
+    """Return whether this run holds the lock."""
     return all(held[name] == holder[name] for name in ("machine", "process"))
 
 
 def is_stale(held: dict[str, Any], holder: dict[str, Any]) -> bool:
-    """Tell whether the lock is of a run on the same machine that is no more."""
+    """Return whether the lock is of a run on the same machine that has ended."""
     return held["machine"] == holder["machine"] and held["process"] not in holder["sessions"]
 
 
 def take(path: Path, entry: dict[str, Any]) -> bool:
-    """Make the lock in one step, with its content; False when somebody was faster."""
+    """Create the lock with its content atomically. Returns False when another run was faster."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(json.dumps(entry))
     try:
@@ -55,9 +55,9 @@ def take(path: Path, entry: dict[str, Any]) -> bool:
 
 
 def acquire(path: Path, holder: dict[str, Any], purpose: str, force: bool) -> str:
-    """Take the lock for a run; from whom a stale lock was taken over (user@machine), empty for nobody.
+    """Acquire the lock for a run. Returns the holder (user@machine) of a stale lock that was taken over, empty for none.
 
-    Raises ReleaseError, with who holds it and since when.
+    Raises ReleaseError, which names the holder and the time since when, when another run holds it.
     """
     held, broken = read(path), ""
     if held and (is_own(held, holder) or is_stale(held, holder) or force):
@@ -66,16 +66,16 @@ def acquire(path: Path, holder: dict[str, Any], purpose: str, force: bool) -> st
         held = None
     entry = {name: holder[name] for name in ("user", "machine", "process")}
     if held or not take(path, {**entry, "purpose": purpose, "since": time.time()}):
-        held = read(path) or {"user": "somebody", "machine": "?", "purpose": "", "since": time.time()}
+        held = read(path) or {"user": "unknown", "machine": "unknown", "purpose": "", "since": time.time()}
         raise ReleaseError(
-            f"Another run is at work: {held['purpose']} by {held['user']}@{held['machine']}, since {ago(time.time() - held['since'])}."
-            " Nothing was changed. Wait for it; if it is no more, break its lock: run this again with -e break_lock=true"
+            f"Another run holds the deploy lock: {held['purpose']} by {held['user']}@{held['machine']}, since {ago(time.time() - held['since'])}."
+            " Nothing was changed. Wait until it ends. If it has ended, break its lock: run this again with -e break_lock=true"
         )
     return broken
 
 
 def release(path: Path, holder: dict[str, Any]) -> None:
-    """Give the lock back if it is this run's. Safe to repeat."""
+    """Release the lock if this run holds it. Safe to repeat."""
     held = read(path)
     if held and is_own(held, holder):
         path.unlink()

@@ -21,7 +21,7 @@ from ansible.module_utils.release.source import is_package
 def ensure_environment(
     context: Context, lock: str, interpreter: Interpreter, directory: Path, project: dict[str, Any]
 ) -> tuple[Environment, bool]:
-    """Return the environment of a lock file, created unless it is there, and whether it was there.
+    """Return the environment of a lock file, created unless it exists, and whether it existed.
 
     `directory` has the app's pyproject.toml, whose content is `project`. Raises ReleaseError when a package can't be
     installed; an incomplete environment is removed.
@@ -29,33 +29,33 @@ def ensure_environment(
     environment = context.app.environment(_key(context, lock, interpreter, directory, project))
     if environment.complete.exists():
         return environment, True
-    shutil.rmtree(environment.folder, ignore_errors=True)
+    shutil.rmtree(environment.directory, ignore_errors=True)
     try:
-        context.builder.make_directory(environment.folder)
+        context.builder.make_directory(environment.directory)
         _install_lock(context, environment, lock, interpreter)
         if is_package(project):
             _install_app(context, environment, directory)
-        own(str(environment.folder))
+        own(str(environment.directory))
         finish(environment.complete)
     except BaseException:
-        shutil.rmtree(environment.folder, ignore_errors=True)
+        shutil.rmtree(environment.directory, ignore_errors=True)
         raise
     return environment, False
 
 
 def count_packages(environment: Environment) -> int:
     """Return how many packages an environment has."""
-    return len(list(environment.folder.glob("lib/python*/site-packages/*.dist-info")))
+    return len(list(environment.directory.glob("lib/python*/site-packages/*.dist-info")))
 
 
 def _key(context: Context, lock: str, interpreter: Interpreter, directory: Path, project: dict[str, Any]) -> str:
-    """Return a checksum of everything that decides what is in the environment, as 16 hexadecimal digits."""
+    """Return a checksum of everything that determines the environment's content, as 16 hexadecimal digits."""
     params = context.params
     inputs = [lock, interpreter.tag, context.tools.tool("uv").digest]
     if is_package(project):
         inputs += [
             params["commit"],
-            str(directory.relative_to(context.release.folder)),
+            str(directory.relative_to(context.release.directory)),
             params["subdir"],
             *params["before_build"],
         ]
@@ -68,10 +68,10 @@ def _options(environment: Environment) -> list[str]:
 
 
 def _install_lock(context: Context, environment: Environment, lock: str, interpreter: Interpreter) -> None:
-    """Create the environment, and install what the lock file has into it."""
+    """Create the environment and install the locked packages."""
     uv, options, work = context.tools.uv, _options(environment), context.release.work
     created = context.builder.run(
-        [uv, "venv", "--allow-existing", "--python", interpreter.path, str(environment.folder)]
+        [uv, "venv", "--allow-existing", "--python", interpreter.path, str(environment.directory)]
     )
     need(created, "The virtual environment could not be created.", "Fix the cause above, and run this again.")
     hashed, commits = work / "hashed.txt", work / "commits.txt"
@@ -84,7 +84,7 @@ def _install_lock(context: Context, environment: Environment, lock: str, interpr
     need(result, cause, CHANGE_REQUIREMENTS)
     if any(map(is_commit, lines)):
         result = context.builder.run([uv, "pip", "install", "--no-deps", *options, "--requirement", str(commits)])
-        need(result, cause, "Fix the git URL, or let the host read that repository without a password.")
+        need(result, cause, "Fix the git URL, or allow the host to read that repository without a password.")
 
 
 def _install_app(context: Context, environment: Environment, directory: Path) -> None:
@@ -97,7 +97,7 @@ def _install_app(context: Context, environment: Environment, directory: Path) ->
     copy = context.builder.make_directory(context.release.work / "source")
     need(context.builder.run(["cp", "--archive", f"{directory}/.", str(copy)]), cause, fix)
     install = [context.tools.uv, "pip", "install", "--no-deps", *_options(environment), "."]
-    # A version that is derived from git's tags can't be found in an archive.
+    # A version that is derived from git tags can't be determined in an archive.
     version = f"0.0.0+g{context.commit}"
     result = context.builder.run(install, copy, SETUPTOOLS_SCM_PRETEND_VERSION=version)
     # "A package could not be built" would add nothing to the cause.

@@ -1,4 +1,4 @@
-"""What stops a release: the cause in one sentence, the end of the output that shows it, and what to do."""
+"""Errors of a release: the cause in one sentence, the last lines of output, and how to fix it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _LAST_LINES = 15
 class ReleaseError(Exception):
     """A release that can't be built, run or switched to.
 
-    `cause` is one sentence, `fix` says what to do (empty where the caller says it), `output` is what a command wrote: its last lines are shown.
+    `cause` is one sentence, `fix` is how to fix it (empty where the caller adds it), `output` is a command's; its last lines are shown.
     """
 
     def __init__(self, cause: str, fix: str = "", output: str = "") -> None:

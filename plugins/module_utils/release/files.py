@@ -12,7 +12,7 @@ from ansible.module_utils.release.commands import run
 def own(path: str) -> None:
     """Make root the owner of a tree: others may read everything and write nothing.
 
-    It goes from the top down, so that nobody changes what root owns already. Sockets and pipes are removed.
+    From the top down, so that nobody can change what root owns already. Sockets and pipes are removed.
     """
     found = os.lstat(path)
     os.lchown(path, 0, 0)
@@ -29,7 +29,7 @@ def own(path: str) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file as a whole: an interrupted run leaves the old one."""
+    """Replace a file atomically: an interrupted run leaves the old one."""
     part = path.with_name(f"{path.name}.part")
     part.write_text(text)
     part.rename(path)

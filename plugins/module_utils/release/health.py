@@ -23,7 +23,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 @dataclass(frozen=True)
 class Health:
-    """What a healthy release answers: 200 at `path`, with a body that matches the pattern `body` where there is one."""
+    """The health check: a healthy release responds with 200 at `path`, with a body that matches the regular expression `body`, if any."""
 
     path: str
     host: str
@@ -31,13 +31,13 @@ class Health:
 
     @property
     def expected(self) -> str:
-        """The rule in words."""
+        """The expected response, in words."""
         return f"200 from {self.path}" + (f", with a body that matches '{self.body}'" if self.body else "")
 
-    def ask(self, unix_socket: str, timeout: float) -> str | None:
-        """Ask as the proxy does; None when the answer is right, else what was found."""
+    def probe(self, unix_socket: str, timeout: float) -> str | None:
+        """Send a request as the proxy does. Returns None when the release is healthy, else what was found."""
         connection = _UnixConnection(unix_socket, timeout)
-        # As through the proxy, so that an app which insists on its name or on HTTPS answers as it will.
+        # The proxy's headers, for an app that requires its host name or HTTPS.
         headers = {
             "Host": self.host,
             "X-Forwarded-Proto": "https",
@@ -48,19 +48,19 @@ class Health:
             connection.request(
                 "GET", self.path, headers={**headers, "User-Agent": "outport-health", "Connection": "close"}
             )
-            answer = connection.getresponse()
-            body = answer.read().decode(errors="replace")
+            response = connection.getresponse()
+            body = response.read().decode(errors="replace")
         except TimeoutError:
-            return f"no answer within {timeout:.0f} seconds"
+            return f"no response within {timeout:.0f} seconds"
         except (OSError, http.client.HTTPException) as error:
-            return f"no answer: {error or type(error).__name__}"
+            return f"no response: {error or type(error).__name__}"
         finally:
             connection.close()
-        if answer.status == _HEALTHY and (not self.body or re.search(self.body, body)):
+        if response.status == _HEALTHY and (not self.body or re.search(self.body, body)):
             return None
-        if answer.getheader("Location"):
+        if response.getheader("Location"):
             return (
-                f"{answer.status}, a redirect to {answer.getheader('Location')}. Choose a health path that answers by itself;"
-                " an app that redirects to HTTPS or to its name has to trust the proxy's X-Forwarded headers"
+                f"{response.status}, a redirect to {response.getheader('Location')}. Choose a health path without a redirect;"
+                " an app that redirects to HTTPS or to its host name has to trust the proxy's X-Forwarded headers"
             )
-        return f"{answer.status} {answer.reason}" + (f" with the body '{body[:200]}'" if body else "")
+        return f"{response.status} {response.reason}" + (f" with the body '{body[:200]}'" if body else "")

@@ -10,18 +10,21 @@ from ansible.module_utils.release.layout import App, commit_of
 
 
 def entries(app: App) -> list[dict[str, Any]]:
-    """All switches, the oldest first: dicts of at, action, from, to, by, outcome (done or refused), reason, seconds."""
+    """Return all switches, oldest first: dicts of at, action, from, to, by, outcome (done or refused), reason, seconds."""
     return [json.loads(line) for line in app.history.read_text().splitlines()] if app.history.exists() else []
 
 
 def append(app: App, **entry: Any) -> None:
-    """Add a switch, which happened now."""
+    """Add a switch with the current time."""
     with app.history.open("a") as file:
         file.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds"), **entry}) + "\n")
 
 
 def rolled_back(switches: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What was rolled back and not deployed since: releases, and commits, which a changed setting gives another release id."""
+    """Return the releases and commits that were rolled back and not deployed since, each with the rollback's entry.
+
+    Commits too, because changed settings give the same commit another release id.
+    """
     found: dict[str, dict[str, Any]] = {}
     for entry in switches:
         if entry["outcome"] != "done":

@@ -1,7 +1,7 @@
-"""Where an app's releases are on a host, and what their files, links and systemd units are called.
+"""The layout of an app's releases on a host: the names of directories, files, links and systemd units.
 
-Everything else asks here. The names outlive an upgrade of Outport: hosts have them on disk. Other files that spell them, because they
-can't import this one, are the unit templates of the role gunicorn and the programs in /opt/outport.
+The only place that defines these names. They must survive an upgrade of Outport, because hosts have them on disk. Only the unit templates of
+the role gunicorn and the programs in /opt/outport spell them as well, because they can't import this module.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 UNITS = Path("/etc/systemd/system")
-# What all apps of a host share: the build's tools, the interpreters that uv downloaded, and the home and cache of the user that builds.
+# Shared by all apps of a host: the build tools, the interpreters downloaded by uv, and the build user's home and cache.
 TOOLS = Path("/opt/outport")
 TOOLS_LOCK = TOOLS / ".lock"
 PYTHONS = TOOLS / "python"
@@ -22,14 +22,14 @@ BUILDER_CACHE = BUILDER_HOME / "uv"
 
 @dataclass(frozen=True)
 class Release:
-    """A release's folder, by its id: the commit's first 12 digits, a hyphen, and a checksum of what else is in it."""
+    """A release's directory, named by its id: the commit's first 12 digits, a hyphen, and a checksum of its settings."""
 
-    folder: Path
+    directory: Path
 
     @property
     def id(self) -> str:
         """The release's id."""
-        return self.folder.name
+        return self.directory.name
 
     @property
     def commit(self) -> str:
@@ -38,193 +38,193 @@ class Release:
 
     @property
     def app(self) -> Path:
-        """The app's code, and the working folder of its processes."""
-        return self.folder / "app"
+        """The app's code, and the working directory of its processes."""
+        return self.directory / "app"
 
     @property
     def venv(self) -> Path:
         """Link to the virtual environment, which releases share."""
-        return self.folder / "venv"
+        return self.directory / "venv"
 
     @property
     def work(self) -> Path:
-        """What a build needs while it runs."""
-        return self.folder / ".work"
+        """Temporary files of a build."""
+        return self.directory / ".work"
 
     @property
     def runtime(self) -> Path:
-        """Where the web service makes its socket."""
-        return self.folder / "run"
+        """Directory of the web service's socket."""
+        return self.directory / "run"
 
     @property
     def socket(self) -> Path:
-        """The socket that the web service answers at."""
+        """The socket of the web service."""
         return self.runtime / "gunicorn.sock"
 
     @property
     def environment(self) -> Path:
         """Environment variables of every process."""
-        return self.folder / "environment"
+        return self.directory / "environment"
 
     @property
     def processes(self) -> Path:
         """JSON: the command of each process, and its memory limit."""
-        return self.folder / "processes.json"
+        return self.directory / "processes.json"
 
     @property
     def description(self) -> Path:
         """JSON: commit, subject, ref, when it was built and by whom."""
-        return self.folder / "release.json"
+        return self.directory / "release.json"
 
     @property
     def requirements(self) -> Path:
         """Every package of the environment, with its hashes."""
-        return self.folder / "requirements.lock"
+        return self.directory / "requirements.lock"
 
     @property
     def archive(self) -> Path:
-        """What other hosts build the same release from."""
-        return self.folder / ".archive.tar"
+        """Archive that other hosts build the same release from."""
+        return self.directory / ".archive.tar"
 
     @property
     def built(self) -> Path:
         """Marker: the build is complete."""
-        return self.folder / ".built"
+        return self.directory / ".built"
 
     @property
     def set_up(self) -> Path:
-        """Marker: the commands that a release needs once were run; holds the database's schema revision."""
-        return self.folder / ".set-up"
+        """Marker: the set-up commands have succeeded; contains the database's schema revision."""
+        return self.directory / ".set-up"
 
     @property
     def proved(self) -> Path:
-        """Marker: it served, and stayed healthy."""
-        return self.folder / ".proved"
+        """Marker: it was live and passed its health checks."""
+        return self.directory / ".proved"
 
     @property
     def schema(self) -> Path:
-        """The database's schema revision that it works with."""
-        return self.folder / "schema"
+        """The database's schema revision when it went live."""
+        return self.directory / "schema"
 
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment's folder, by its key: a checksum of what is in it."""
+    """A virtual environment's directory, named by its key: a checksum of its content."""
 
-    folder: Path
+    directory: Path
 
     @property
     def key(self) -> str:
         """The environment's key."""
-        return self.folder.name
+        return self.directory.name
 
     @property
     def python(self) -> Path:
         """Its interpreter."""
-        return self.folder / "bin/python"
+        return self.directory / "bin/python"
 
     @property
     def complete(self) -> Path:
         """Marker: everything is installed."""
-        return self.folder / ".complete"
+        return self.directory / ".complete"
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool of the build in a virtual environment of its own, by its name and a digest of its lock file: `uv-0123456789ab`."""
+    """A build tool in its own virtual environment, named by the tool and a digest of its lock file: `uv-0123456789ab`."""
 
     name: str
     digest: str
 
     @property
-    def folder(self) -> Path:
+    def directory(self) -> Path:
         """Its virtual environment."""
         return TOOLS / f"{self.name}-{self.digest}"
 
     @property
     def program(self) -> Path:
-        """What runs it."""
-        return self.folder / "bin" / self.name
+        """Its executable."""
+        return self.directory / "bin" / self.name
 
     @property
     def python(self) -> Path:
         """The interpreter that can import it."""
-        return self.folder / "bin/python"
+        return self.directory / "bin/python"
 
     @property
     def requirements(self) -> Path:
         """Its lock file."""
-        return self.folder / "requirements.lock"
+        return self.directory / "requirements.lock"
 
     @property
     def installed(self) -> Path:
         """Marker: it is complete."""
-        return self.folder / ".installed"
+        return self.directory / ".installed"
 
 
 @dataclass(frozen=True)
 class App:
-    """An app on a host: `name` is also its user and the beginning of its units, `root` its folder."""
+    """An app on a host: `name` is also its user and the prefix of its units, `root` its directory."""
 
     name: str
     root: Path
 
     @property
     def releases(self) -> Path:
-        """The folder of the releases."""
+        """The directory of the releases."""
         return self.root / "releases"
 
     @property
     def environments(self) -> Path:
-        """The virtual environments, each named by a checksum of what is in it."""
+        """The directory of the virtual environments."""
         return self.root / "venvs"
 
     @property
     def repository(self) -> Path:
-        """The clone that releases are made from."""
+        """The git clone that releases are built from."""
         return self.root / "repository"
 
     @property
     def live(self) -> Path:
-        """Link to the release that serves."""
+        """Link to the live release."""
         return self.root / "live"
 
     @property
     def previous(self) -> Path:
-        """Link to the release that served before."""
+        """Link to the previous release."""
         return self.root / "previous"
 
     @property
     def history(self) -> Path:
-        """JSON lines: every switch of this host."""
+        """JSON lines: every switch on this host."""
         return self.root / "history.jsonl"
 
     @property
     def deploy_lock(self) -> Path:
-        """JSON: the run of a playbook that may change releases. On the first host, for all hosts."""
+        """JSON: the playbook run that may change releases. On the first host, for all hosts."""
         return self.root / "deploy.lock"
 
     @property
     def host_lock(self) -> Path:
-        """Lock of the module that changes releases on this host."""
+        """Lock of a module that changes releases on this host."""
         return self.releases / ".lock"
 
     def release(self, release_id: str) -> Release:
-        """The release of this id, whether it is there or not."""
+        """Return the release of this id, whether it exists or not."""
         return Release(self.releases / release_id)
 
     def environment(self, key: str) -> Environment:
-        """The environment of this key, whether it is there or not."""
+        """Return the environment of this key, whether it exists or not."""
         return Environment(self.environments / key)
 
     def all_releases(self) -> list[Release]:
-        """Every release that has a folder, complete or not."""
+        """Return every release that has a directory, complete or not."""
         if not self.releases.is_dir():
             return []
         return [Release(Path(entry)) for entry in os.scandir(self.releases) if entry.is_dir(follow_symlinks=False)]
 
     def named_by(self, link: Path) -> str:
-        """The id of the release that `live` or `previous` leads to; empty for none."""
+        """Return the id of the release that `live` or `previous` links to; empty for none."""
         return link.resolve().name if link.is_symlink() and link.exists() else ""
 
     # Units
@@ -242,13 +242,13 @@ class App:
         return f"{self.name}-{process}@{release_id}.service"
 
     def processes_here(self, commands: Iterable[str], release_id: str) -> list[str]:
-        """The services of the processes among `commands` that belong on this host."""
+        """Return the services of those processes among `commands` that run on this host."""
         return [
             self.process(name, release_id) for name in commands if (UNITS / f"{self.name}-{name}@.service").exists()
         ]
 
     def timer(self, process: str) -> str:
-        """The timer of a process that is started by the calendar, from whichever release is live."""
+        """The timer of a scheduled process, which runs from the live release."""
         return f"{self.name}-{process}.timer"
 
     def of_timer(self, timer: str) -> str:

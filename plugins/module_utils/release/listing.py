@@ -1,4 +1,4 @@
-"""The releases that a host has, and the one among them that an operator means."""
+"""The releases of a host, and the choice of one to roll back to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ansible.module_utils.release.layout import App, Release
 
 
 def state(app: App, release: Release, switches: list[dict[str, Any]]) -> str:
-    """How things are with a release; what an operator must know first comes first."""
+    """Return the state of a release; where several apply, the most important one."""
     name, undone = release.id, history.rolled_back(switches)
     outcomes = [entry["outcome"] for entry in switches if entry["to"] == name]
     if app.named_by(app.live) == name:
@@ -26,7 +26,7 @@ def state(app: App, release: Release, switches: list[dict[str, Any]]) -> str:
 
 
 def describe(app: App, release: Release, switches: list[dict[str, Any]]) -> dict[str, Any]:
-    """What is known of a release."""
+    """Return a release as a dict of the module release_list."""
     known = json.loads(release.description.read_text()) if release.description.exists() else {}
     return {
         **{name: known.get(name, "") for name in ("commit", "subject", "ref", "built", "by")},
@@ -38,7 +38,7 @@ def describe(app: App, release: Release, switches: list[dict[str, Any]]) -> dict
 
 
 def releases(app: App) -> list[dict[str, Any]]:
-    """All releases, the newest first."""
+    """Return all releases, newest first."""
     switches = history.entries(app)
     return sorted(
         (describe(app, release, switches) for release in app.all_releases()),
@@ -47,9 +47,9 @@ def releases(app: App) -> list[dict[str, Any]]:
     )
 
 
-def choose(app: App, found: list[dict[str, Any]], wanted: str, live_too: bool) -> str:
-    """The one release that is meant; ReleaseError with the choices when there is none."""
-    unable = ("incomplete",) if live_too else ("incomplete", "live")
+def choose(app: App, found: list[dict[str, Any]], wanted: str, include_live: bool) -> str:
+    """Return the id of the one release that `wanted` matches. Raises ReleaseError with the choices when there is none."""
+    unable = ("incomplete",) if include_live else ("incomplete", "live")
     able = [one for one in found if one["state"] not in unable and one["proved"]]
     previous = app.named_by(app.previous)
     choices = "".join(
@@ -58,18 +58,16 @@ def choose(app: App, found: list[dict[str, Any]], wanted: str, live_too: bool) -
         for one in able
     )
     hint = (
-        f"This host can go back to:{choices}\nName one: -e release=ID"
+        f"This host can roll back to:{choices}\nChoose one: -e release=ID"
         if able
-        else "This host has no release to go back to."
+        else "This host has no release to roll back to."
     )
     if wanted == "previous":
         if not previous:
             raise ReleaseError(f"There is no previous release. Nothing was changed. {hint}")
         return previous
-    fitting = [one["release"] for one in able if one["release"].startswith(wanted)]
-    if len(fitting) != 1:
-        problem = (
-            "fits several releases" if fitting else "names no release that has served on this host and is not live"
-        )
+    matching = [one["release"] for one in able if one["release"].startswith(wanted)]
+    if len(matching) != 1:
+        problem = "matches several releases" if matching else "matches no release that was live on this host before"
         raise ReleaseError(f"'{wanted}' {problem}. Nothing was changed. {hint}")
-    return fitting[0]
+    return matching[0]

@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from ansible.module_utils.release.errors import ReleaseError
 from ansible.module_utils.release.layout import App
 
-# Longer than a build takes: a run that was cut off may still be at work.
+# Longer than a build: an interrupted run may still be working.
 _TIMEOUT = 900
 
 
 @contextlib.contextmanager
 def locked(app: App, purpose: str, timeout: float = _TIMEOUT) -> Iterator[int]:
-    """Hold the host's lock of an app for `purpose`, such as 'build of 0123'; the file descriptor, for commands that have to hold it too.
+    """Hold the host's lock of an app for `purpose`, such as 'build of 0123'. Yields the file descriptor, for commands that inherit the lock.
 
-    Raises ReleaseError, with who holds it, when it is not free within `timeout` seconds.
+    Raises ReleaseError, which names the holder, when the lock is not free within `timeout` seconds.
     """
     app.releases.mkdir(parents=True, exist_ok=True)
     with app.host_lock.open("a+") as file:
@@ -34,7 +34,7 @@ def locked(app: App, purpose: str, timeout: float = _TIMEOUT) -> Iterator[int]:
                     holder = file.read().strip() or "a process that fuser -v shows"
                     raise ReleaseError(
                         f"Another run changes the releases of {app.name} on this host: {holder}. Nothing was changed.",
-                        f"Let it end, or end it, and run this again. The lock is {file.name}.",
+                        f"Wait until it ends, or stop it, and run this again. The lock is {file.name}.",
                     ) from None
                 time.sleep(0.2)
         file.truncate(0)

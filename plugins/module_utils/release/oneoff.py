@@ -18,7 +18,7 @@ _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warni
 
 
 class CommandError(ReleaseError):
-    """A command that failed; `log` holds the last lines that it wrote."""
+    """A command that failed; `log` has the last lines of its output."""
 
     def __init__(self, cause: str, log: str = "") -> None:
         super().__init__(cause)
@@ -27,7 +27,7 @@ class CommandError(ReleaseError):
 
 @dataclass(frozen=True)
 class Runner:
-    """Runs commands in a release, for at most `timeout` seconds each; `launcher` starts them with the release's secrets."""
+    """Runs commands in a release, each with a time limit of `timeout` seconds; `launcher` starts them with the release's secrets."""
 
     release: Release
     user: str
@@ -35,22 +35,22 @@ class Runner:
     timeout: int
 
     def run(self, command: str) -> list[str]:
-        """Run one command; the lines of its output. CommandError when it fails."""
-        folder = self.release
+        """Run one command and return the lines of its output. Raises CommandError when it fails."""
+        directory = self.release
         unit = f"outport-command-{time.time_ns()}.service"
         whole = [
             *("systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec", f"--unit={unit}"),
-            *(f"--uid={self.user}", f"--gid={self.user}", f"--working-directory={folder.app}"),
-            *(f"--property=EnvironmentFile={folder.environment}", f"--property=RuntimeMaxSec={self.timeout}"),
+            *(f"--uid={self.user}", f"--gid={self.user}", f"--working-directory={directory.app}"),
+            *(f"--property=EnvironmentFile={directory.environment}", f"--property=RuntimeMaxSec={self.timeout}"),
             *("--property=ProtectSystem=strict", "--property=PrivateTmp=yes", "--property=NoNewPrivileges=yes"),
-            *(str(folder.venv / "bin/python"), self.launcher, "--", *words_of(command)),
+            *(str(directory.venv / "bin/python"), self.launcher, "--", *words_of(command)),
         ]
         began = time.monotonic()
         done = subprocess.run(whole, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode:
-            ended = f"code {done.returncode}"
+            ended = f"exit code {done.returncode}"
             if time.monotonic() - began >= self.timeout:
-                ended = f"no end within {self.timeout} seconds"
+                ended = f"time limit of {self.timeout} s exceeded"
             lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
             raise CommandError(
                 f"The command '{command}' failed ({ended}): {cause(lines)}", "\n".join(lines[-_LAST_LINES:])
@@ -58,7 +58,7 @@ class Runner:
         return done.stdout.splitlines()
 
     def revision(self, command: str) -> str:
-        """The first word of the last line that a command writes; empty without a command or a line."""
+        """Return the first word of the last line that a command prints; empty without a command or a line."""
         lines = [line for line in self.run(command) if line.strip()] if command else []
         return lines[-1].split()[0] if lines else ""
 
@@ -66,12 +66,12 @@ class Runner:
 def cause(lines: list[str]) -> str:
     """Return the app's own error: the exception that a traceback ends with, else the last line."""
     errors = [line for line in lines if _EXCEPTION.match(line)] if _TRACEBACK in lines else []
-    return (errors or lines or ["it wrote nothing"])[-1].strip()
+    return (errors or lines or ["no output"])[-1].strip()
 
 
 def words_of(command: str) -> list[str]:
-    """The words of a command, as a shell splits them; CommandError when a quote is not closed."""
+    """Split a command into words as a shell does. Raises CommandError when a quote is not closed."""
     try:
         return shlex.split(command)
     except ValueError as error:
-        raise CommandError(f"The command '{command}' can't be read: {error}.") from None
+        raise CommandError(f"The command '{command}' can't be parsed: {error}.") from None

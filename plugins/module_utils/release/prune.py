@@ -1,4 +1,4 @@
-"""Removal of releases and virtual environments that no run needs any more."""
+"""Removal of releases and virtual environments that are no longer needed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def prune(context: Context) -> None:
         release = context.app.release(release_id)
         # The marker first: an interrupted removal must not leave a release that looks complete.
         release.built.unlink(missing_ok=True)
-        shutil.rmtree(release.folder)
+        shutil.rmtree(release.directory)
         context.pruned.append(f"releases/{release_id}")
     _prune_environments(context)
 

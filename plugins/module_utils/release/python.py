@@ -1,4 +1,4 @@
-"""The Python interpreter of a release: the host's own, or one that uv downloads."""
+"""The Python interpreter of a release: the host's own, or one downloaded by uv."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ sys.exit(not parse_constraint(sys.argv[1]).allows(Version.parse(sys.argv[2])))
 
 @dataclass(frozen=True)
 class Interpreter:
-    """An interpreter: its path, its version such as `3.12.4`, and a tag that differs where environments can't be shared."""
+    """An interpreter: its path, its version such as `3.12.4`, and a tag; environments are shared between equal tags only."""
 
     path: str
     version: str
@@ -64,7 +64,7 @@ def find_interpreter(context: Context) -> Interpreter:
         need(
             run(install, Path("/"), environment | {"UV_PYTHON_DOWNLOADS": "manual"}),
             f"Python {wanted} is not available: it is not in /usr/bin, and its download failed.",
-            "Let the host reach the download, or set python_app_python (the setting app_python) to a version that "
+            "Allow the host to reach the download, or set python_app_python (the setting app_python) to a version that "
             f"the host has ({_inspect(SYSTEM_PYTHON).version}).",
             causes=(),
         )
@@ -86,7 +86,7 @@ def check_interpreter(context: Context, interpreter: Interpreter, project: dict[
     uv and poetry refuse no interpreter when they export a lock file or resolve requirements.
     """
     if wanted := project.get("project", {}).get("requires-python"):
-        # A directory with this interpreter alone: uv finds it there when its version matches.
+        # A directory with only this interpreter: uv finds it there when its version matches.
         directory = context.release.work / "interpreter"
         directory.mkdir()
         (directory / "python3").symlink_to(interpreter.path)

@@ -1,4 +1,4 @@
-"""The text of requirements files, in pip's format. Nothing here reads or runs anything."""
+"""Requirements files in pip's format, as text: this module reads no files and runs nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lock file of a release: every package with its hashes, from the requirements that the app has."""
+"""The lock file of a release: every package with its hashes, from the app's requirements."""
 
 from __future__ import annotations
 
@@ -43,6 +43,6 @@ def resolve(context: Context, file: Path, interpreter: Interpreter, project: dic
 
 
 def _uv(context: Context, words: list[str], file: Path) -> str:
-    """Return what uv writes about a file."""
+    """Return uv's output for a file."""
     result = context.builder.run([context.tools.uv, *words], file.parent)
-    return need(result, f"uv can't make a lock file from the app's {file.name}.", CHANGE_REQUIREMENTS).stdout
+    return need(result, f"uv can't create a lock file from the app's {file.name}.", CHANGE_REQUIREMENTS).stdout

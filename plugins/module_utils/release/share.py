@@ -25,7 +25,7 @@ _FIX = "Fix the cause above, and run this again."
 
 
 def pack(context: Context) -> str:
-    """Return the path of the release's archive, written unless it is there; empty when the option `share` is false."""
+    """Return the path of the release's archive, written unless it exists; empty when the option `share` is false."""
     archive, requirements = context.release.archive, context.release.requirements
     if not context.params["share"] or not requirements.exists():
         return ""
@@ -75,13 +75,13 @@ def unpack(context: Context) -> str:
         members = {name: tar.extractfile(name) for name in tar.getnames()}
         lock, wheels = members.get(_LOCK), members.get(_WHEELS)
         if not lock:
-            raise ReleaseError(f"{context.params['archive']} has no {_LOCK}.", "Start again with the first host.")
+            raise ReleaseError(f"{context.params['archive']} has no {_LOCK}.", "Run this again, with the first host.")
         if wheels:
             directory = context.builder.make_directory(_received(context))
             with tempfile.TemporaryFile() as file:
                 shutil.copyfileobj(wheels, file)
                 file.seek(0)
-                # As the builder: whatever the archive has, it is written only where a build may write.
+                # As the builder, so that the archive can only write where a build may write.
                 command = ["tar", "--extract", "--no-same-owner", "--file=-"]
                 result = context.builder.run(command, directory, stdin=file)
                 need(result, "The archive's wheels could not be unpacked.", _FIX)
@@ -104,5 +104,5 @@ def install_received(context: Context, lock: str, options: list[str]) -> None:
 
 
 def _received(context: Context) -> Path:
-    """Return where the wheels of another host are during this build."""
+    """Return the directory of another host's wheels during this build."""
     return context.release.work / "wheels"

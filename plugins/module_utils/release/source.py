@@ -1,4 +1,4 @@
-"""The app's source at a commit: its files, the commands that prepare them, and what they require."""
+"""The app's source at a commit: its files, its build hooks, and its requirements file."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ansible.module_utils.release.commands import Result, need, run
 from ansible.module_utils.release.context import Context
 from ansible.module_utils.release.errors import ReleaseError
 
-# Where requirements may be, in the order of precedence.
+# Requirements files, in order of precedence.
 KINDS = ("uv.lock", "poetry.lock", "requirements.txt", "pyproject.toml")
 
 
 def take_source(context: Context) -> None:
-    """Write the app's directory of the commit to app/, which the builder owns during the build."""
+    """Extract the app's directory of the commit to app/, which the builder owns during the build."""
     subdir = context.params["subdir"].strip("/").removeprefix("./")
     tree = f"{context.params['commit']}:{'' if subdir == '.' else subdir}"
     context.builder.make_directory(context.release.app)

@@ -1,4 +1,4 @@
-"""The switch: start a release next to the live one, check it, change the link, monitor it, and go back if it does worse."""
+"""The switch: start a release next to the live one, check it, change the link, monitor the traffic, and roll back if it gets worse."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from ansible.module_utils.release.service import WebService
 from ansible.module_utils.release.systemd import listed, state_of, systemctl
 from ansible.module_utils.release.traffic import AccessLog, Traffic
 
-# A release that starts and ends this often will not come up by itself.
+# A release that has exited this often will not start.
 _RESTARTS = 2
-# Fewer requests tell nothing about a share or a median.
+# Fewer requests are not significant for a rate or a median.
 _FEWEST_ERRORS = 3
 _FEWEST_REQUESTS = 20
 _SLOWER_BY = 1.0
 _BASELINE = 120
-_PROCESS_SETTLES = 3
-# An answer to a health check may take this long, seconds.
-_PROBE = 4
+_PROCESS_DELAY = 3
+# Timeout of a health check, seconds.
+_PROBE_TIMEOUT = 4
 
 
 class Switch:
@@ -39,10 +39,10 @@ class Switch:
         self.release = self.app.release(options["release"])
         self.web = WebService(self.app, self.release.id)
         self.health = Health(options["health_path"], options["health_host"], options["health_body"])
-        self.serving = self.app.named_by(self.app.live)
-        # What the history calls the release before this one; a run that was cut off has switched already.
-        self.replaced = self.serving
-        # Seconds that each step took.
+        self.live = self.app.named_by(self.app.live)
+        # The release before this one, for the history; an interrupted run may have switched already.
+        self.replaced = self.live
+        # Duration of each phase, seconds.
         self.phases = phases
         self.log = AccessLog(options["access_log"] or "")
         self.traffic = Traffic()
@@ -50,7 +50,7 @@ class Switch:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Measure a step."""
+        """Measure a phase."""
         began = time.monotonic()
         try:
             yield
@@ -58,29 +58,29 @@ class Switch:
             self.phases[name] = round(time.monotonic() - began, 1)
 
     def processes(self, release: str) -> list[str]:
-        """The units of a release's other processes on this host."""
+        """Return the units of a release's other processes on this host."""
         return self.app.processes_here(self._commands(release), release)
 
     def lost_timers(self) -> list[str]:
-        """The timers of processes that the release does not have."""
+        """Return the timers of processes that the release does not have."""
         commands = self._commands(self.release.id)
         return [unit for unit in listed(self.app.timer_pattern) if self.app.of_timer(unit) not in commands]
 
     def _commands(self, release: str) -> list[str]:
-        """The names of a release's processes besides the web service."""
+        """Return the names of a release's processes other than the web service."""
         file = self.app.release(release).processes
         return [name for name in json.loads(file.read_text())["processes"] if name != "web"] if file.exists() else []
 
     def others(self) -> list[str]:
-        """The units of other releases that are loaded."""
+        """Return the loaded units of other releases."""
         units = listed(*self.app.service_patterns, self.app.process_pattern)
         return [unit for unit in units if release_of(unit) != self.release.id]
 
     def is_done(self) -> bool:
-        """Whether the release serves, proved itself, and nothing else runs."""
+        """Return whether the release is live and verified, and no other one runs."""
         wanted = [self.web.service, *self.processes(self.release.id)]
         return (
-            self.serving == self.release.id
+            self.live == self.release.id
             and self.release.proved.exists()
             and all(state_of(unit).active == "active" for unit in wanted)
             and not self.others()
@@ -88,20 +88,20 @@ class Switch:
         )
 
     def run(self) -> None:
-        """Start, ask, switch, watch, start the processes, stop what served before."""
-        old = self.replaced = self.serving if self.serving != self.release.id else self._running_beside()
-        usual = self.log.before(self.began - _BASELINE)
+        """Start, check, switch, monitor, start the other processes, and stop the previous release."""
+        old = self.replaced = self.live if self.live != self.release.id else self._interrupted()
+        baseline = self.log.since(self.began - _BASELINE)
         try:
             with self.phase("start"):
                 self.web.start()
                 self._become_healthy()
-            with self.phase("settle"):
-                self._settle()
+            with self.phase("ready"):
+                self._check_readiness()
         except ReleaseError as error:
-            if self.serving == self.release.id:
+            if self.live == self.release.id:
                 raise self._refused(error, "It is the live one") from None
             refused = self._refused(error, "It got no traffic")
-            # Nobody waits for its answers.
+            # It has no requests to complete.
             self.web.stop(at_once=True)
             raise refused from None
         before = self.app.named_by(self.app.previous)
@@ -110,98 +110,98 @@ class Switch:
                 if old:
                     self._link(self.app.previous, old)
                 self._link(self.app.live, self.release.id)
-            with self.phase("watch"):
-                self._watch(usual)
+            with self.phase("monitor"):
+                self._monitor_traffic(baseline)
             with self.phase("processes"):
                 self._start_processes()
         except ReleaseError as error:
             if not old:
-                raise self._refused(error, "There is no other release to go back to") from None
-            self._go_back(old, before)
-            raise self._refused(error, f"It served for {time.time() - self.began:.0f} s and was taken back") from None
+                raise self._refused(error, "There is no other release to roll back to") from None
+            self._roll_back(old, before)
+            raise self._refused(error, f"It was rolled back after {time.time() - self.began:.0f} s") from None
         self.release.proved.touch()
         self.release.schema.write_text(self.options["schema"])
         with self.phase("drain"):
-            self._retire()
+            self._stop_others()
         self.log.follow(self.traffic, self.began)
-        self._remember("done")
+        self._record("done")
 
-    def _running_beside(self) -> str:
-        """The release that a run which was cut off left running beside this one; empty for none."""
+    def _interrupted(self) -> str:
+        """Return the release that an interrupted run left running next to this one; empty for none."""
         kept = self.app.named_by(self.app.previous)
         return kept if kept and WebService(self.app, kept).state().active == "active" else ""
 
     def _become_healthy(self) -> None:
         deadline = time.monotonic() + self.options["health_timeout"]
-        found: str | None = "no answer"
+        found: str | None = "no response"
         while found is not None:
             left = deadline - time.monotonic()
             state = self.web.state()
             if state.restarts >= _RESTARTS or state.active == "failed":
-                raise ReleaseError(f"the release ended each time that it was started{state.ended}")
+                raise ReleaseError(f"the release exited each time that it was started{state.ended}")
             if left <= 0:
                 limit = self.options["health_timeout"]
                 raise ReleaseError(f"expected {self.health.expected} within {limit} seconds, found {found}")
-            found = self.health.ask(str(self.release.socket), min(left, _PROBE))
+            found = self.health.probe(str(self.release.socket), min(left, _PROBE_TIMEOUT))
             if found is not None:
-                if found.startswith("no answer within"):
-                    found = "no answer"
+                if found.startswith("no response within"):
+                    found = "no response"
                 time.sleep(min(max(left, 0), 0.3))
 
-    def _settle(self) -> None:
-        """Look at the release beside the one that serves: what dies soon after its start must not meet a visitor."""
+    def _check_readiness(self) -> None:
+        """Check the release before it takes traffic: one that crashes soon after its start must not get requests."""
         if not self.release.proved.exists():
-            self._look(self.options["settle_seconds"], "was to prove itself", Traffic(), None)
+            self._monitor(self.options["readiness_delay"], "during its readiness delay", Traffic(), None)
 
-    def _watch(self, usual: Traffic) -> None:
-        """Look at the live release, and at what visitors get."""
-        self._look(self.options["watch_seconds"], "served", self.traffic, usual)
+    def _monitor_traffic(self, baseline: Traffic) -> None:
+        """Monitor the live release and its traffic."""
+        self._monitor(self.options["monitor_seconds"], "while it was live", self.traffic, baseline)
 
-    def _look(self, seconds: float, when: str, seen: Traffic, usual: Traffic | None) -> None:
-        """Look at the release until the time is over; ReleaseError when it is not well, or serves worse than what was usual."""
+    def _monitor(self, seconds: float, when: str, seen: Traffic, baseline: Traffic | None) -> None:
+        """Check the release for some seconds. Raises ReleaseError when it is unhealthy, or its traffic is worse than the baseline."""
         began = time.time()
-        process, ill, answered = self.web.state().process, 0, 0
+        process, failures, responses = self.web.state().process, 0, 0
         while time.time() - began < seconds:
             time.sleep(0.5)
-            if usual:
+            if baseline:
                 self.log.follow(seen, began)
-                self._compare(seen, usual)
+                self._compare_errors(seen, baseline)
             state = self.web.state()
             if state.active != "active" or state.process != process:
-                raise ReleaseError(f"the release ended while it {when}{state.ended}")
+                raise ReleaseError(f"the release exited {when}{state.ended}")
             if dead := self.web.dead_workers():
                 raise ReleaseError(
-                    f"a worker of the release died while it {when}; gunicorn says '{dead[-1].rpartition('] ')[2].strip()}'"
+                    f"a worker of the release died {when}; gunicorn logged '{dead[-1].rpartition('] ')[2].strip()}'"
                 )
-            found = self.health.ask(str(self.release.socket), _PROBE)
-            # A host with much to do may be late for us; as long as visitors get their answers, that is no illness.
-            late = bool(found and found.startswith("no answer within") and seen.app_requests > answered)
-            ill = ill + 1 if found and not late else 0
-            answered = seen.app_requests
-            if ill > 1:
-                raise ReleaseError(f"expected {self.health.expected} all the time while it {when}, found {found}")
-        if usual:
-            self._compare_speed(seen, usual)
+            found = self.health.probe(str(self.release.socket), _PROBE_TIMEOUT)
+            # On a busy host a health check may time out; while requests get responses, the release is healthy.
+            late = bool(found and found.startswith("no response within") and seen.app_requests > responses)
+            failures = failures + 1 if found and not late else 0
+            responses = seen.app_requests
+            if failures > 1:
+                raise ReleaseError(f"expected {self.health.expected} {when}, found {found}")
+        if baseline:
+            self._compare_speed(seen, baseline)
 
-    def _compare(self, seen: Traffic, usual: Traffic) -> None:
+    def _compare_errors(self, seen: Traffic, baseline: Traffic) -> None:
         if (
             seen.app_failed >= _FEWEST_ERRORS
-            and seen.error_share > usual.error_share + self.options["watch_max_errors"]
+            and seen.error_rate > baseline.error_rate + self.options["monitor_max_errors"]
         ):
             raise ReleaseError(
-                f"{seen.app_failed} of {seen.app_requests} answers to visitors were errors ({seen.error_share:.0f} %);"
-                f" before it were {usual.error_share:.0f} %"
+                f"{seen.app_failed} of {seen.app_requests} responses were errors ({seen.error_rate:.0f} %);"
+                f" the baseline is {baseline.error_rate:.0f} %"
             )
 
-    def _compare_speed(self, seen: Traffic, usual: Traffic) -> None:
-        slow = max(usual.median * self.options["watch_max_slowdown"], usual.median + _SLOWER_BY)
-        if min(seen.app_requests, usual.app_requests) >= _FEWEST_REQUESTS and seen.late_median > slow:
+    def _compare_speed(self, seen: Traffic, baseline: Traffic) -> None:
+        slow = max(baseline.median * self.options["monitor_max_slowdown"], baseline.median + _SLOWER_BY)
+        if min(seen.app_requests, baseline.app_requests) >= _FEWEST_REQUESTS and seen.late_median > slow:
             raise ReleaseError(
-                f"visitors waited {seen.late_median:.2f} s for the median answer; before it were {usual.median:.2f} s"
+                f"the median response time was {seen.late_median:.2f} s; the baseline is {baseline.median:.2f} s"
             )
 
     def _start_processes(self) -> None:
-        """Stop the old release's processes and start the new one's: two generations never work at the same time."""
+        """Stop the old release's processes and start the new one's: those of two releases never run at the same time."""
         wanted, began = self.processes(self.release.id), time.time()
         for unit in self.others():
             if not unit.startswith(f"{self.app.name}@"):
@@ -210,15 +210,15 @@ class Switch:
             systemctl("enable", "--now", unit)
         if not wanted:
             return
-        time.sleep(_PROCESS_SETTLES)
+        time.sleep(_PROCESS_DELAY)
         for unit in wanted:
             state = state_of(unit)
             if state.active != "active" or state.restarts:
                 log = journal.excerpt(journal.lines_of(unit, began))
-                raise ReleaseError(f"{unit} does not stay up{state.ended}. Its last words:\n{log}")
+                raise ReleaseError(f"{unit} does not stay up{state.ended}. Its last log lines:\n{log}")
 
-    def _go_back(self, old: str, before: str) -> None:
-        """Give the traffic back to the release that served before, and end this one."""
+    def _roll_back(self, old: str, before: str) -> None:
+        """Switch the traffic back to the release that was live before, and stop this one."""
         WebService(self.app, old).start()
         self._link(self.app.live, old)
         if before and before != old:
@@ -231,8 +231,8 @@ class Switch:
             systemctl("enable", "--now", unit)
         self.web.stop()
 
-    def _retire(self) -> None:
-        """Stop every other release, and what no longer runs by the clock."""
+    def _stop_others(self) -> None:
+        """Drain and stop every other release, and remove timers that this one lacks."""
         for timer in self.lost_timers():
             systemctl("disable", "--now", timer)
             for unit in (timer, timer.replace(".timer", ".service")):
@@ -244,22 +244,22 @@ class Switch:
             web.stop()
 
     def _link(self, link: Path, release: str) -> None:
-        """Point a link at a release in one step."""
+        """Point a link at a release atomically."""
         fresh = link.with_name(f".{link.name}")
         fresh.unlink(missing_ok=True)
-        fresh.symlink_to(os.path.relpath(self.app.release(release).folder, link.parent))
+        fresh.symlink_to(os.path.relpath(self.app.release(release).directory, link.parent))
         fresh.replace(link)
 
     def _refused(self, error: ReleaseError, consequence: str) -> ReleaseError:
-        serving = self.app.named_by(self.app.live) or "nothing"
-        self._remember("refused", str(error).splitlines()[0])
+        live = self.app.named_by(self.app.live)
+        self._record("refused", str(error).splitlines()[0])
         return ReleaseError(
-            f"Release {self.release.id} does not serve: {error}.\n"
-            f"{consequence}; {serving} serves.\n"
-            f"Its last words:\n{journal.excerpt(self.web.log())}"
+            f"Release {self.release.id} was refused: {error}.\n"
+            f"{consequence}; {f'release {live} is' if live else 'no release is'} live.\n"
+            f"Its last log lines:\n{journal.excerpt(self.web.log())}"
         )
 
-    def _remember(self, outcome: str, reason: str = "") -> None:
+    def _record(self, outcome: str, reason: str = "") -> None:
         """Add a line to the history of this host."""
         history.append(
             self.app,

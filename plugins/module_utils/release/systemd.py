@@ -1,4 +1,4 @@
-"""Systemd, as far as releases need it."""
+"""The systemd commands that releases need."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def systemctl(*arguments: str) -> None:
 
 
 def listed(*patterns: str) -> list[str]:
-    """The loaded units that match."""
+    """Return the loaded units that match."""
     command = ["systemctl", "list-units", "--all", "--plain", "--no-legend", *patterns]
     lines = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=True).stdout
     return [line.split()[0] for line in lines.splitlines()]
@@ -28,7 +28,7 @@ def listed(*patterns: str) -> list[str]:
 
 @dataclass(frozen=True)
 class State:
-    """What systemd reports about a service; `process` is 0 when none runs."""
+    """The state of a service; `process` is the main process id, 0 when none runs."""
 
     active: str
     result: str
@@ -37,12 +37,12 @@ class State:
 
     @property
     def ended(self) -> str:
-        """How it ended, in brackets; empty while systemd does not report it."""
+        """The result of its last exit, in brackets; empty for success."""
         return f" ({self.result})" if self.result != "success" else ""
 
 
 def state_of(unit: str) -> State:
-    """The state of a unit, also of one that does not exist."""
+    """Return the state of a unit, which need not exist."""
     command = ["systemctl", "show", "--property=ActiveState,Result,MainPID,NRestarts", unit]
     text = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=True).stdout
     found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)

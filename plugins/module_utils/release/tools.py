@@ -1,4 +1,4 @@
-"""The tools of a build, uv and poetry: installed by root from their lock files, and shared by the apps of a host."""
+"""The build tools, uv and poetry: installed by root from their lock files, and shared by the apps of a host."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FIX = "Check that the host can reach the package index, and run this again."
 
 @dataclass(frozen=True)
 class Tools:
-    """The tools by their lock files: `locks` has the texts of those of uv, poetry and gunicorn."""
+    """The build tools; `locks` has the contents of the lock files of uv, poetry and gunicorn."""
 
     locks: dict[str, str]
 
@@ -34,26 +34,26 @@ class Tools:
         return str(self.tool("uv").program)
 
     def ensure_uv(self) -> None:
-        """Install uv unless it is there."""
+        """Install uv unless it exists."""
         uv = self.tool("uv")
         with _installing(uv) as missing:
             if missing:
-                venv = run([SYSTEM_PYTHON, "-m", "venv", str(uv.folder)])
+                venv = run([SYSTEM_PYTHON, "-m", "venv", str(uv.directory)])
                 need(venv, "The virtual environment of uv could not be created.", _FIX)
                 uv.requirements.write_text(self.locks["uv"])
-                pip = [f"{uv.folder}/bin/pip", "--quiet", "--disable-pip-version-check", "install"]
+                pip = [f"{uv.directory}/bin/pip", "--quiet", "--disable-pip-version-check", "install"]
                 result = run([*pip, "--only-binary=:all:", "--require-hashes", "--requirement", str(uv.requirements)])
                 need(result, "uv could not be installed.", _FIX)
 
     def ensure_poetry(self) -> Tool:
-        """Install poetry with uv unless it is there; return it."""
+        """Install poetry with uv unless it exists; return it."""
         poetry = self.tool("poetry")
         with _installing(poetry) as missing:
             if missing:
                 poetry.requirements.write_text(self.locks["poetry"])
-                # Wheels alone: installing one runs no code. Not the shared cache, which the builder can write to.
+                # Wheels only: installing one runs no code. Not the shared cache, which the builder can write to.
                 environment = variables(UV_NO_CACHE="1")
-                venv = ["venv", "--python", SYSTEM_PYTHON, "--allow-existing", str(poetry.folder)]
+                venv = ["venv", "--python", SYSTEM_PYTHON, "--allow-existing", str(poetry.directory)]
                 sync = ["pip", "sync", "--require-hashes", "--no-build", "--compile-bytecode", "--link-mode=copy"]
                 for words in (venv, [*sync, f"--python={poetry.python}", str(poetry.requirements)]):
                     need(run([self.uv, *words], env=environment), "poetry could not be installed.", _FIX)
@@ -69,7 +69,7 @@ def _installing(tool: Tool) -> Iterator[bool]:
         if tool.installed.exists():
             yield False
             return
-        shutil.rmtree(tool.folder, ignore_errors=True)
-        tool.folder.mkdir()
+        shutil.rmtree(tool.directory, ignore_errors=True)
+        tool.directory.mkdir()
         yield True
         finish(tool.installed)

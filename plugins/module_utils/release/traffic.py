@@ -1,4 +1,4 @@
-"""What a proxy's access log tells of the traffic: how many requests, how many failed, how long they took."""
+"""The traffic in a proxy's access log: number of requests, failures and response times."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# How much of the log's end is read to learn what was usual before a switch, bytes.
+# How much of the log's end is read for the baseline before a switch, bytes.
 _TAIL = 4 * 1024 * 1024
 _SERVER_ERROR = 500
 
 
 @dataclass
 class Traffic:
-    """Requests of a span of time; `seconds` holds the time of each one that the app answered, `slowest` in seconds of all."""
+    """Requests of a time span; `seconds` has the response time of each one that reached the app, `slowest` (seconds) is of all."""
 
     requests: int = 0
     failed: int = 0
@@ -35,27 +35,27 @@ class Traffic:
             self.seconds.append(seconds)
 
     @property
-    def error_share(self) -> float:
-        """Failed answers of the app, percent."""
+    def error_rate(self) -> float:
+        """Share of the app's responses that are errors, percent."""
         return 100 * self.app_failed / self.app_requests if self.app_requests else 0.0
 
     @property
     def median(self) -> float:
-        """Median time of the app's answers, seconds; 0 without any."""
+        """Median response time of the app, seconds; 0 without requests."""
         return sorted(self.seconds)[len(self.seconds) // 2] if self.seconds else 0.0
 
     @property
     def late_median(self) -> float:
-        """The same for the second half of them: what has just begun is slow at first."""
+        """Median response time of the second half, because a new release is slow at first."""
         return Traffic(seconds=self.seconds[len(self.seconds) // 2 :]).median
 
     def summary(self) -> dict[str, Any]:
-        """The numbers for a result."""
+        """Return the numbers for the result."""
         return {"requests": self.requests, "failed": self.failed, "slowest_ms": round(self.slowest * 1000)}
 
 
 class AccessLog:
-    """The end of a log in JSON lines with `at` (seconds since 1970, end of the request), `status`, `seconds`, `app_status`."""
+    """A growing log in JSON lines with `at` (seconds since 1970, end of the request), `status`, `seconds`, `app_status`."""
 
     def __init__(self, path: str) -> None:
         self._path = Path(path) if path else None
@@ -67,19 +67,19 @@ class AccessLog:
             found = self._path.stat()
             self._inode, self._offset = found.st_ino, found.st_size
 
-    def before(self, since: float) -> Traffic:
-        """What was served from `since` (seconds since 1970) up to now."""
+    def since(self, start: float) -> Traffic:
+        """Return the traffic from `start` (seconds since 1970) up to now."""
         traffic = Traffic()
         if self._path and self._path.exists():
             with self._path.open("rb") as log:
                 log.seek(max(0, self._path.stat().st_size - _TAIL))
                 for entry in _entries(log.read()):
-                    if entry["at"] >= since:
+                    if entry["at"] >= start:
                         traffic.add(entry)
         return traffic
 
     def follow(self, traffic: Traffic, began: float) -> None:
-        """Add what was logged since the last call, of requests that began at `began` or later."""
+        """Add to `traffic` the requests logged since the last call that began at `began` (seconds since 1970) or later."""
         if not self._path or not self._path.exists():
             return
         found = self._path.stat()
@@ -97,7 +97,7 @@ class AccessLog:
 
 
 def _entries(text: bytes) -> list[dict[str, Any]]:
-    """The lines that are whole; the first may be cut, and an older log has lines of another form."""
+    """Return the valid entries: the first line may be incomplete, and an older log may have another format."""
     found = []
     for line in text.splitlines():
         try:

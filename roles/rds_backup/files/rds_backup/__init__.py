@@ -1,1 +1,1 @@
-"""Logical dumps of a MySQL database in S3, and how they are restored."""
+"""Logical dumps of a MySQL database in S3, and their restore."""

@@ -24,13 +24,13 @@ from .load import RestoreError
 from .server import connect, drop_schema, name, rows, schema_exists
 from .store import Store
 
-# MySQL's numbers for a table that a migration changed or removed while it was being dumped.
+# MySQL's error codes for a table that a migration changed or removed during the dump.
 _CHANGED = (1412, 1146, 1054)
 _ATTEMPTS = 3
 
 
 class Backups:
-    """The dumps and the database of one environment. `config` is the file of the role."""
+    """The dumps and the database of one environment. `config` is the role's configuration file."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
@@ -57,11 +57,13 @@ class Backups:
 
     @contextmanager
     def alone(self) -> Iterator[Any]:
-        """Connect, and wait for a backup or a restore that is still at work, such as one whose terminal is gone."""
+        """Connect, and wait for a backup or a restore in progress, such as one whose terminal was closed."""
         with self.connection() as connection:
             lock = f"outport-restore-{self.schema}"[:64]
             if rows(connection, "SELECT GET_LOCK(%s, 600)", (lock,))[0][0] != "1":
-                raise RestoreError("Another backup or restore has been at work for more than 10 minutes. Wait for it.")
+                raise RestoreError(
+                    "Another backup or restore has been running for more than 10 minutes. Wait until it ends."
+                )
             yield connection
 
     def lines(self, dump_name: str) -> Iterable[bytes]:
@@ -69,7 +71,7 @@ class Backups:
         return self.store.lines(self.store.manifest(dump_name))
 
     def backup(self, reason: str) -> dict[str, Any]:
-        """Dump the database to S3; the manifest. A dump that a migration disturbs is begun again."""
+        """Dump the database to S3 and return the manifest. A dump that a migration interferes with is retried."""
         for attempt in range(1, _ATTEMPTS + 1):
             dump_name = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
             try:
@@ -92,7 +94,7 @@ class Backups:
         return os.path.basename(os.readlink(link)) if link and link.is_symlink() else ""
 
     def snapshot(self) -> None:
-        """Take a snapshot of the instance, and remove the role's own that are older than the retention."""
+        """Take a snapshot of the instance, and delete the role's own snapshots that have expired."""
         rds = boto3.client("rds", **self._session)
         now = datetime.now(UTC)
         snapshot = f"{self.config['snapshot_prefix']}{now.strftime('%Y-%m-%dt%H-%M-%Sz')}"
@@ -109,10 +111,10 @@ class Backups:
             identifier = old["DBSnapshotIdentifier"]
             if identifier.startswith(self.config["snapshot_prefix"]) and old["SnapshotCreateTime"] < before:
                 rds.delete_db_snapshot(DBSnapshotIdentifier=identifier)
-                report(f"Snapshot {identifier} was older than {self.config['retention_days']} days and is removed")
+                report(f"Snapshot {identifier} was older than {self.config['retention_days']} days and was deleted")
 
     def status(self) -> dict[str, Any]:
-        """Return the dumps, the schemas that restores left, and whether a restore was interrupted."""
+        """Return the dumps, the schemas left by restores, and whether a restore was interrupted."""
         pattern = re.compile(rf"{re.escape(self.schema)}_(scratch|incoming|before_\w+)")
         sizes = (
             "SELECT s.schema_name, COUNT(t.table_name), COALESCE(SUM(t.data_length + t.index_length), 0)"
@@ -144,7 +146,7 @@ class Backups:
         }
 
     def compare(self, dump_name: str) -> dict[str, Any]:
-        """Return how many rows each live table has and how many the dump has."""
+        """Return the number of rows of each table in the live data and in the dump."""
         manifest = self.store.manifest(dump_name)
         with self.connection() as connection:
             live = {
@@ -167,16 +169,16 @@ class Backups:
             return self._load(connection, schema, manifest, (dump.TABLES, dump.CODE))
 
     def prepare(self, dump_name: str, present: str) -> dict[str, Any]:
-        """Load a dump's tables next to the live ones and verify them; `present` is the dump of what is live now."""
+        """Load a dump's tables next to the live ones and verify them; `present` is the dump of the current live data."""
         manifest = self.store.manifest(dump_name)
         before = f"{self.schema}_before_{re.sub(r'[^0-9]', '', present)}"
         with self.alone() as connection:
             swapped, notes = swap.notes(connection, self.schema)
             if swapped or "code" in notes:
-                raise RestoreError("An earlier restore is not finished. Run playbooks/restore.yml, which finishes it.")
+                raise RestoreError("An earlier restore is not complete. Run playbooks/restore.yml, which completes it.")
             report = self._load(connection, swap.incoming(self.schema), manifest, (dump.TABLES,))
             revision = self._revision(connection)
-            # An app without Alembic keeps its revision where only its own commands find it.
+            # Without Alembic, only the app's own commands can determine its revision.
             migrate = not revision or revision != manifest["revision"]
             notes = {"dump": dump_name, "present": present, "before": before, "migrate": migrate}
             swap.note(connection, self.schema, notes)
@@ -201,16 +203,14 @@ class Backups:
         }
 
     def swap(self) -> dict[str, Any]:
-        """Make the loaded tables the live ones. When it fails, everything is as before."""
+        """Swap the loaded and the live tables. A failure is rolled back."""
         with self.alone() as connection:
             began = time.monotonic()
             try:
                 swap.swap(connection, self.schema, self.lines)
             except (RestoreError, pymysql.err.MySQLError) as error:
                 swap.undo(connection, self.schema, self.lines)
-                raise RestoreError(
-                    f"{describe(error)}\nThe restore was undone: the live data are those of before."
-                ) from None
+                raise RestoreError(f"{describe(error)}\nThe restore was undone: the live data are unchanged.") from None
             return {"seconds": round(time.monotonic() - began, 1)}
 
     def recover(self) -> dict[str, Any]:
@@ -224,32 +224,32 @@ class Backups:
             return {"outcome": "completed" if swapped else "undone" if notes else "not begun or ended", **notes}
 
     def undo(self) -> dict[str, Any]:
-        """Make everything as it was before the restore that is not finished."""
+        """Undo an incomplete restore."""
         with self.alone() as connection:
             swap.undo(connection, self.schema, self.lines)
         return {"outcome": "undone"}
 
     def finish(self) -> dict[str, Any]:
-        """End a restore; the tables that were live before stay in a schema of their own."""
+        """Finish a restore; the former live tables remain in a separate schema."""
         with self.alone() as connection:
             return {"before": swap.finish(connection, self.schema)}
 
     def discard(self, schema: str) -> dict[str, Any]:
-        """Remove a schema that a restore left."""
+        """Drop a schema left by a restore."""
         if not re.fullmatch(rf"{re.escape(self.schema)}_(scratch|before_\d+)", schema):
-            raise RestoreError(f"'{schema}' is no schema that a restore left. Nothing was removed.")
+            raise RestoreError(f"'{schema}' is not a schema left by a restore. Nothing was removed.")
         with self.alone() as connection:
             drop_schema(connection, schema)
         return {"removed": schema}
 
 
 def report(text: str) -> None:
-    """Show what happened, in the journal when a timer runs this."""
+    """Log an event to standard error, which is the journal for a run of the timer."""
     print(text, file=sys.stderr, flush=True)
 
 
 def describe(error: BaseException) -> str:
-    """Return an error as a message for people."""
+    """Return an error as a message."""
     if isinstance(error, pymysql.err.MySQLError):
         return "MySQL: " + " ".join(str(argument) for argument in error.args)
     return str(error)
@@ -277,7 +277,7 @@ def main() -> None:
             with backups.alone() as connection:
                 if schema_exists(connection, swap.incoming(backups.schema)):
                     raise RestoreError(
-                        "A restore is at work, or was interrupted. Run playbooks/restore.yml, then back up again."
+                        "A restore is in progress, or was interrupted. Run playbooks/restore.yml, then back up again."
                     )
                 manifest = backups.backup("backup")
             size = f"{manifest['bytes']} bytes, {manifest['compressed_bytes']} compressed, {manifest['seconds']} s"

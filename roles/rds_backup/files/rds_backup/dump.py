@@ -1,4 +1,4 @@
-"""A dump: SQL that MySQL's own client restores, and a manifest of what it holds."""
+"""A dump: SQL that MySQL's own client restores, and a manifest of its content."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from . import structure
 from .server import SESSION, execute, name, rows, stream
 from .structure import Code, Column, Table
 
-# Comment lines that begin the parts of a dump; a dump without the last line is not complete.
+# Comment lines at the start of the parts of a dump; a dump without the last one is incomplete.
 TABLES, CODE, EVENTS, COMPLETE = b"-- Tables", b"-- Code", b"-- Events", b"-- Dump completed"
-# Statements of many rows are about this long, bytes.
+# Approximate length of a statement with many rows, bytes.
 _BATCH = 1 << 20
-# As hexadecimal digits, a value that just fits into a packet would no longer fit.
+# Not hexadecimal digits, in which a value that just fits into a packet would not fit.
 _LONG = 4096
 _SUM = 1 << 128
 _ESCAPES = {b"\0": b"\\0", b"\n": b"\\n", b"\r": b"\\r", b"\x1a": b"\\Z", b"'": b"\\'", b"\\": b"\\\\"}
@@ -26,13 +26,13 @@ _DELIMITERS = (";", ";;", "$$", "//", "||")
 
 
 class Checksum:
-    """Rows and a checksum of a table's content, whatever the order in which they are read."""
+    """Row count and checksum of a table's content, independent of the order of the rows."""
 
     def __init__(self) -> None:
         self.rows = self._sum = 0
 
     def add(self, row: tuple[bytes | None, ...]) -> None:
-        """Count a row: 128 bits of its values, added up."""
+        """Add a row: the sum of 128-bit digests of the rows."""
         text = b"".join(b"-" if value is None else b"%d:%b" % (len(value), value) for value in row)
         self.rows += 1
         self._sum = (self._sum + int.from_bytes(blake2b(text, digest_size=16).digest(), "big")) % _SUM
@@ -43,20 +43,20 @@ class Checksum:
 
 
 class Dump:
-    """One dump of a schema. `manifest` is complete when all of `sql` has been read."""
+    """One dump of a schema. `manifest` is complete after all of `sql` has been consumed."""
 
     def __init__(self, connection: Any, schema: str) -> None:
         self._connection, self._schema = connection, schema
         self.manifest: dict[str, Any] = {}
 
     def sql(self) -> Iterator[bytes]:
-        """Yield the dump: all tables as they were at one moment, without a lock that anybody would wait for."""
+        """Yield the dump: a consistent snapshot of all tables, without a lock that blocks other sessions."""
         connection, schema = self._connection, self._schema
         began = datetime.now(UTC)
         execute(connection, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         execute(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
         execute(connection, f"USE {name(schema)}")
-        # Reading takes metadata locks; each is given up before the next table, so that no migration waits for the whole dump.
+        # Reads acquire metadata locks; each is released before the next table, so that no migration waits for the whole dump.
         execute(connection, "SAVEPOINT nothing_read")
         tables = structure.read_tables(connection, schema)
         code = structure.read_code(connection, schema)
@@ -77,9 +77,12 @@ class Dump:
                 if not (item.kind == "VIEW" and item.name in broken)
             },
             "warnings": [
-                *(f"the view {view} is broken and only a comment in the dump: {why}" for view, why in broken.items()),
                 *(
-                    f"the table {table.name} is {table.engine}, not InnoDB: what changed meanwhile may be there in part"
+                    f"the view {view} is not valid and only a comment in the dump: {why}"
+                    for view, why in broken.items()
+                ),
+                *(
+                    f"the table {table.name} is {table.engine}, not InnoDB: changes during the dump may be included in part"
                     for table in tables
                     if table.engine != "InnoDB"
                 ),
@@ -117,7 +120,7 @@ def create(item: Code) -> bytes:
 
 
 def statement(text: str) -> bytes:
-    """Return a statement with its end, which is found nowhere within it."""
+    """Return a statement with a delimiter that does not occur in it."""
     end = next(end for end in (*_DELIMITERS, *(f"--end{number}" for number in range(100))) if end not in text)
     if end == ";":
         return f"{text};\n".encode()
@@ -125,7 +128,7 @@ def statement(text: str) -> bytes:
 
 
 def inserts(table: Table, found: Iterator[tuple[bytes | None, ...]], checksum: Checksum) -> Iterator[bytes]:
-    """Yield INSERT statements of rows, without generated columns; count every row with all its columns."""
+    """Yield INSERT statements without generated columns; every row is counted with all its columns."""
     kept = [(number, column) for number, column in enumerate(table.columns) if not column.generated]
     names = ", ".join(name(column.name) for _, column in kept)
     head = f"INSERT INTO {name(table.name)} ({names}) VALUES\n".encode()

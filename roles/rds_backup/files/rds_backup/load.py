@@ -1,4 +1,4 @@
-"""Load a dump into a schema, and verify that the schema holds what the manifest says."""
+"""Load a dump into a schema, and verify the schema against the manifest."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ PARTS = (dump.TABLES, dump.CODE, dump.EVENTS)
 
 
 class RestoreError(Exception):
-    """A dump that was not restored, or a restore that can't go on; the text says what was found and what to do."""
+    """A dump that was not restored, or a restore that can't continue; the message has the cause and the fix."""
 
 
 def statements(lines: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the statements of a dump, each with the comment that began its part.
+    """Yield the statements of a dump, each with the comment line of its part.
 
     Raises:
         RestoreError: The dump ends before its last line.
@@ -36,11 +36,11 @@ def statements(lines: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
         else:
             found.append(line)
     if not complete:
-        raise RestoreError("The dump is cut off: its last line is missing. Choose another dump.")
+        raise RestoreError("The dump is incomplete: its last line is missing. Choose another dump.")
 
 
 def load(connection: Any, schema: str, model: str, lines: Iterable[bytes], parts: Collection[bytes] = PARTS) -> None:
-    """Create the schema anew, in place of one of that name, with what the given parts of a dump create."""
+    """Replace the schema with a new one, created from the given parts of a dump."""
     drop_schema(connection, schema)
     create_schema_like(connection, schema, model)
     execute(connection, f"USE {name(schema)}")
@@ -60,7 +60,7 @@ def create_code(connection: Any, schema: str, lines: Iterable[bytes]) -> None:
 
 
 def measure(connection: Any, schema: str) -> dict[str, dict[str, Any]]:
-    """Return rows, checksum and definition of each table, as a manifest has them."""
+    """Return row count, checksum and definition of each table, in the manifest's format."""
     found = {}
     for table in structure.read_tables(connection, schema):
         checksum = dump.Checksum()
@@ -91,7 +91,7 @@ def verify(connection: Any, schema: str, manifest: Mapping[str, Any], kinds: Col
     ]
     if any(differences):
         listed = "\n".join(f"  {line}" for line in differences if line)
-        raise RestoreError(f"The schema {schema} is not what the manifest of the dump says:\n{listed}")
+        raise RestoreError(f"The schema {schema} differs from the manifest of the dump:\n{listed}")
 
 
 def _all(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
@@ -99,7 +99,7 @@ def _all(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
 
 
 def _difference(title: str, expected: Any, found: Any) -> str:
-    """Return in which way two entries differ; empty when they are the same."""
+    """Return the difference between two entries in words; empty when they are equal."""
     if expected == found:
         return ""
     if expected is None or found is None:

@@ -1,4 +1,4 @@
-"""Connections to the database, and the few queries that are common to all."""
+"""Connections to the database, and common queries."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pymysql
 from pymysql.converters import encoders
 from pymysql.cursors import SSCursor
 
-# What a statement may be as a client sends it, bytes; the server's own limit is lower.
+# Client-side limit of a statement, bytes; the server's own limit is lower.
 _LARGEST = 1 << 30
-# Dates of the year zero, and a zero in an auto-increment column, are data as they stand.
+# Zero dates, and a zero in an auto-increment column, are valid data.
 SESSION = (
     "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00', foreign_key_checks = 0, unique_checks = 0"
 )
@@ -21,9 +21,9 @@ SESSION = (
 
 @contextmanager
 def connect(credentials: Mapping[str, Any], ca_file: str) -> Iterator[Any]:
-    """Connect over verified TLS, without a default schema; every value arrives as the bytes that the server sent."""
+    """Connect over verified TLS, without a default schema; values are the raw bytes from the server."""
     trust = ssl.create_default_context(cafile=ca_file)
-    # Python 3.13 refuses CA certificates of RDS that RFC 5280 would want stricter; signature and name are still verified.
+    # Python 3.13 rejects RDS's CA certificates, which do not conform to RFC 5280; signature and host name are still verified.
     trust.verify_flags &= ~ssl.VERIFY_X509_STRICT
     connection = pymysql.connect(
         host=credentials["host"],
@@ -46,7 +46,7 @@ def connect(credentials: Mapping[str, Any], ca_file: str) -> Iterator[Any]:
 
 
 def reset_session(connection: Any) -> None:
-    """Set what decides how values are read and written, as it is before a dump changes it for its routines and events."""
+    """Set the session variables that affect how values are read and written; a dump changes them for its routines and events."""
     execute(connection, "SET NAMES utf8mb4")
     execute(connection, SESSION)
 
@@ -58,14 +58,14 @@ def execute(connection: Any, statement: str | bytes) -> None:
 
 
 def rows(connection: Any, query: str, arguments: tuple[Any, ...] = ()) -> list[tuple[str | None, ...]]:
-    """Return a small result, its values as text."""
+    """Return a small result, with its values as text."""
     with connection.cursor() as cursor:
         cursor.execute(query, arguments or None)
         return [tuple(None if value is None else value.decode() for value in row) for row in cursor.fetchall()]
 
 
 def stream(connection: Any, query: str) -> Iterator[tuple[bytes | None, ...]]:
-    """Yield the rows of a result of any size as the server sends them, as bytes."""
+    """Stream the rows of a result of any size, with their values as bytes."""
     with connection.cursor(SSCursor) as cursor:
         cursor.execute(query)
         yield from cursor
@@ -77,7 +77,7 @@ def name(*parts: str) -> str:
 
 
 def schema_exists(connection: Any, schema: str) -> bool:
-    """Return whether there is a schema of this name."""
+    """Return whether a schema exists."""
     return bool(rows(connection, "SELECT 1 FROM information_schema.schemata WHERE schema_name = %s", (schema,)))
 
 
@@ -89,5 +89,5 @@ def create_schema_like(connection: Any, schema: str, model: str) -> None:
 
 
 def drop_schema(connection: Any, schema: str) -> None:
-    """Remove a schema and all that is in it."""
+    """Drop a schema and its content."""
     execute(connection, f"DROP DATABASE IF EXISTS {name(schema)}")

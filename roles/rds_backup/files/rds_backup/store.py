@@ -1,4 +1,4 @@
-"""Where dumps are: S3 objects `dumps/SCHEMA/NAME.sql.gz`, each with its manifest, `NAME.json`."""
+"""The dumps in S3: objects `dumps/SCHEMA/NAME.sql.gz`, each with its manifest `NAME.json`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TRANSFER.max_in_memory_upload_chunks = 2
 
 
 class _Packed(io.RawIOBase):
-    """A file to read from that compresses what an iterator yields; nothing is kept."""
+    """A readable file that compresses the output of an iterator as a stream."""
 
     def __init__(self, blocks: Iterable[bytes]) -> None:
         self._blocks, self._gzip = iter(blocks), zlib.compressobj(6, zlib.DEFLATED, 31)
@@ -29,7 +29,7 @@ class _Packed(io.RawIOBase):
         self.size = self.packed = 0
 
     def readable(self) -> bool:
-        """Return that it can be read."""
+        """Return True: the file is readable."""
         return True
 
     def read(self, size: int = -1) -> bytes:
@@ -56,11 +56,11 @@ class Store:
         self._s3, self._bucket, self._prefix = s3, bucket, f"dumps/{schema}/"
 
     def address(self, dump: str) -> str:
-        """Return a dump's address, for people."""
+        """Return a dump's S3 URI."""
         return f"s3://{self._bucket}/{self._prefix}{dump}.sql.gz"
 
     def save(self, dump: str, sql: Iterable[bytes], manifest: dict[str, Any]) -> None:
-        """Store a dump while it is made, then its manifest: a dump that fails leaves neither."""
+        """Stream a dump to S3, then store its manifest: a failed dump leaves neither."""
         packed = _Packed(sql)
         self._s3.upload_fileobj(packed, self._bucket, f"{self._prefix}{dump}.sql.gz", Config=_TRANSFER)
         manifest |= {"dump": dump, "bytes": packed.size, "compressed_bytes": packed.packed}
@@ -70,7 +70,7 @@ class Store:
         )
 
     def names(self) -> list[str]:
-        """Return the names of the dumps that have a manifest, the newest first."""
+        """Return the names of the dumps that have a manifest, newest first."""
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
         keys = {entry["Key"].removeprefix(self._prefix) for page in pages for entry in page.get("Contents", [])}
         return sorted(
@@ -78,7 +78,7 @@ class Store:
         )
 
     def manifests(self) -> list[dict[str, Any]]:
-        """Return the manifests of all dumps, the newest first."""
+        """Return the manifests of all dumps, newest first."""
         return [self.manifest(dump) for dump in self.names()]
 
     def manifest(self, dump: str) -> dict[str, Any]:
@@ -93,11 +93,11 @@ class Store:
             if error.response["Error"]["Code"] != "NoSuchKey":
                 raise
             known = ", ".join(self.names()[:5]) or "none yet"
-            raise RestoreError(f"There is no dump '{dump}'. The newest are: {known}.") from None
+            raise RestoreError(f"There is no dump '{dump}'. The newest ones are: {known}.") from None
         content: dict[str, Any] = json.loads(found["Body"].read())
         return content
 
     def lines(self, manifest: Mapping[str, Any]) -> Iterator[bytes]:
-        """Yield the lines of a dump as they arrive."""
+        """Stream the lines of a dump."""
         found = self._s3.get_object(Bucket=self._bucket, Key=f"{self._prefix}{manifest['dump']}.sql.gz")
         yield from gzip.GzipFile(fileobj=found["Body"])

@@ -1,4 +1,4 @@
-"""What a schema consists of: tables with their columns, and views, routines, triggers and events as portable statements."""
+"""The structure of a schema: tables with their columns, and views, routines, triggers and events as portable statements."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _BINARY = {
     *("geometrycollection", "geomcollection"),
 }
 _NUMBERS = {"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "double", "float", "year"}
-# Character sets whose bytes are the same in utf8mb4.
+# Character sets that are subsets of utf8mb4.
 _UTF8 = {"utf8mb4", "utf8mb3", "utf8", "ascii", None}
-# The account that an object belonged to may not exist where it is restored; it will belong to who restores it.
+# The definer's account may not exist on the target; the restoring account becomes the definer.
 _DEFINER = re.compile(r" DEFINER=(?:`(?:[^`]|``)*`|\S+?)@(?:`(?:[^`]|``)*`|\S+)")
 _AUTO_INCREMENT = re.compile(r" AUTO_INCREMENT=\d+(?= )")
-# MySQL's numbers for a table, a column or a routine that is not there, and for a view of such a view.
+# MySQL's error codes for a missing table, column or routine, and for a view of a view with such an error.
 _MISSING, _INVALID_VIEW = (1146, 1054, 1305), 1356
 _STRING = r"'(?:[^'\\]|\\.|'')*'"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: `kind` is how a value is written (binary, number, text, or the name of another character set)."""
+    """A column: `kind` is the format of its values (binary, number, text, or the name of another character set)."""
 
     name: str
     kind: str
@@ -49,7 +49,7 @@ class Table:
 
     @property
     def fingerprint(self) -> str:
-        """Return what tells two definitions apart, whatever the next automatic number is."""
+        """Return a digest of the definition, without the next auto-increment value."""
         return fingerprint(_AUTO_INCREMENT.sub("", self.definition))
 
     def select(self, schema: str) -> str:
@@ -73,7 +73,7 @@ def fingerprint(text: str) -> str:
 
 
 def read_tables(connection: Any, schema: str) -> list[Table]:
-    """Return the base tables in the order of their names."""
+    """Return the base tables, sorted by name."""
     query = (
         "SELECT table_name, engine FROM information_schema.tables"
         " WHERE table_schema = %s AND table_type = 'BASE TABLE' ORDER BY table_name"
@@ -96,12 +96,12 @@ def _read_columns(connection: Any, schema: str) -> Mapping[str, list[Column]]:
         if data_type in _BINARY:
             kind, expression = "binary", quoted
         elif data_type in _NUMBERS:
-            # As text, a FLOAT has six digits only.
+            # As text, a FLOAT would have six digits only.
             kind, expression = "number", f"CAST({quoted} AS DOUBLE)" if data_type == "float" else quoted
         elif data_type == "json" or charset in _UTF8:
             kind, expression = "text", quoted
         else:
-            # Byte for byte: not every character set survives the way to UTF-8 and back.
+            # As bytes: not every character set survives a round trip through UTF-8.
             kind, expression = str(charset), f"CAST({quoted} AS BINARY)"
         generated = re.search(r"\b(?:VIRTUAL|STORED) GENERATED\b", str(extra)) is not None
         found.setdefault(str(table), []).append(Column(str(column), kind, expression, generated))
@@ -111,7 +111,7 @@ def _read_columns(connection: Any, schema: str) -> Mapping[str, list[Column]]:
 def _show(connection: Any, kind: str, schema: str, item: str, column: int) -> str:
     definition = rows(connection, f"SHOW CREATE {kind} {name(schema, item)}")[0][column]
     if definition is None:
-        raise PermissionError(f"the database does not show the definition of the {kind.lower()} {item} to this account")
+        raise PermissionError(f"this account may not read the definition of the {kind.lower()} {item}")
     return definition
 
 
@@ -126,7 +126,7 @@ def read_code(connection: Any, schema: str) -> list[Code]:
 
 
 def _session(sql_mode: str | None, collation: str | None, time_zone: str | None = None) -> str:
-    """Return the settings that decide what a definition means."""
+    """Return the statement that sets the session variables of a definition."""
     settings = [f"sql_mode = '{sql_mode or ''}'", f"collation_connection = {collation}"]
     if time_zone:
         settings.append(f"time_zone = '{time_zone}'")
@@ -179,13 +179,13 @@ def _read_views(connection: Any, schema: str) -> list[Code]:
 
 
 def broken_views(connection: Any, schema: str, code: list[Code]) -> dict[str, str]:
-    """Return the views that can't be created, such as one of a table that is gone, each with the reason."""
+    """Return the views that can't be created, such as one of a dropped table, each with the reason."""
     query = "SELECT table_name, view_definition FROM information_schema.views WHERE table_schema = %s"
     queries = dict(rows(connection, query, (schema,)))
     broken: dict[str, str] = {}
     for view in (item.name for item in code if item.kind == "VIEW"):
         try:
-            # Not the view itself: that its account is gone, or lacks a right, does not matter where it is restored.
+            # Its query, not the view itself: a missing definer or privilege does not matter on the target.
             rows(connection, f"SELECT 1 FROM ({queries[view]}) AS found LIMIT 0")
         except pymysql.err.MySQLError as error:
             of_broken = error.args[0] == _INVALID_VIEW and any(name(other) in str(queries[view]) for other in broken)
@@ -201,7 +201,7 @@ def _read_triggers(connection: Any, schema: str) -> list[Code]:
         " ORDER BY event_object_table, event_manipulation, action_timing, action_order"
     )
     return [
-        # Put together here: the original statement may name the schema.
+        # Composed here, because the original statement may contain the schema's name.
         Code(
             "TRIGGER",
             str(trigger),
@@ -233,7 +233,7 @@ def _without_definer(definition: str) -> str:
 
 
 def _unqualified(definition: str, schema: str) -> str:
-    """Return a view's definition without its own schema's name: it belongs to whichever schema it is created in.
+    """Return a view's definition without its schema's name, so that it can be created in any schema.
 
     MySQL leaves the name out itself unless the view reads another schema, too. Then it stands before the view's and the tables' own
     names, and before names of columns with their table; a table or an alias may have the schema's name.
@@ -248,14 +248,14 @@ def _unqualified(definition: str, schema: str) -> str:
 
 
 def drop_code(connection: Any, schema: str, kinds: tuple[str, ...]) -> None:
-    """Remove the views, routines, triggers or events of a schema."""
+    """Drop the views, routines, triggers or events of a schema."""
     for item in read_code(connection, schema):
         if item.kind in kinds:
             rows(connection, f"DROP {item.kind} IF EXISTS {name(schema, item.name)}")
 
 
 def revision(connection: Any, schema: str, tables: list[Table]) -> str:
-    """Return the revision that the app's migrations (Alembic, Flask-Migrate) have noted; empty for none."""
+    """Return the revision recorded by the app's migrations (Alembic, Flask-Migrate); empty for none."""
     if not any(table.name == "alembic_version" for table in tables):
         return ""
     query = f"SELECT version_num FROM {name(schema, 'alembic_version')} ORDER BY version_num"

@@ -1,4 +1,4 @@
-"""Put restored tables in the place of the live ones, and know after any interruption how far that went.
+"""Swap the restored and the live tables, in a way that can be completed or undone after an interruption.
 
 Three schemas: the live one, `NAME_incoming` with the restored tables, and `NAME_before_STAMP` that the live tables move to. The tables
 change places by one atomic RENAME TABLE, and so does the name of the table with the restore's own notes: its name tells
@@ -18,22 +18,22 @@ from . import structure
 from .load import RestoreError, create_code
 from .server import create_schema_like, drop_schema, execute, name, rows, schema_exists
 
-# The table with the notes before and after the tables changed places.
+# The table with the restore's state, before and after the swap.
 LOADED, SWAPPED = "outport_restore_loaded", "outport_restore_swapped"
 _ATTEMPTS, _LOCK_SECONDS = 6, 10
 _LOCK_TIMEOUT = 1205
 
-# Gives the lines of a dump by its name.
+# Returns the lines of a dump by its name.
 Lines = Callable[[str], Iterable[bytes]]
 
 
 def incoming(live: str) -> str:
-    """Return the schema that a dump is loaded into to become the live one."""
+    """Return the schema that a dump is loaded into before the swap."""
     return f"{live}_incoming"
 
 
 def note(connection: Any, live: str, notes: dict[str, Any], where: str = LOADED) -> None:
-    """Keep the notes of a restore with the loaded tables."""
+    """Store the state of a restore next to the loaded tables."""
     table = name(incoming(live), where)
     execute(
         connection,
@@ -44,7 +44,7 @@ def note(connection: Any, live: str, notes: dict[str, Any], where: str = LOADED)
 
 
 def notes(connection: Any, live: str) -> tuple[bool, dict[str, Any]]:
-    """Return whether the tables have changed places, and the notes of the restore; empty notes when there are none."""
+    """Return whether the tables are swapped, and the state of the restore; an empty state when there is none."""
     for table, swapped in ((SWAPPED, True), (LOADED, False)):
         try:
             found = rows(connection, f"SELECT notes FROM {name(incoming(live), table)}")
@@ -57,7 +57,7 @@ def notes(connection: Any, live: str) -> tuple[bool, dict[str, Any]]:
 
 
 def swap(connection: Any, live: str, lines: Lines) -> None:
-    """Put the loaded tables and the dump's code in the place of the live ones; what was live moves to the schema of the notes."""
+    """Replace the live tables and code with the loaded ones; the former live tables move to the schema recorded in the state."""
     _, found = notes(connection, live)
     note(connection, live, {**found, "code": "removed"})
     _exchange(connection, live, into=found["before"], out_of=incoming(live), flip=(LOADED, SWAPPED))
@@ -65,7 +65,7 @@ def swap(connection: Any, live: str, lines: Lines) -> None:
 
 
 def complete(connection: Any, live: str, lines: Lines) -> None:
-    """Give tables that have changed places the code of their dump, once: what a migration made of it later stays."""
+    """Create the dump's code after the swap, once: later changes by a migration are kept."""
     _, found = notes(connection, live)
     if found["code"] == "removed":
         finish_code(connection, live, lines(found["dump"]))
@@ -73,12 +73,12 @@ def complete(connection: Any, live: str, lines: Lines) -> None:
 
 
 def undo(connection: Any, live: str, lines: Lines) -> None:
-    """Make everything as it was before the restore: tables, code, and no schema left of it."""
+    """Undo a restore: restore tables and code, and drop its schemas."""
     swapped, found = notes(connection, live)
     if swapped:
         if not schema_exists(connection, found["before"]):
             raise RestoreError(
-                f"The restore can't be undone: the schema {found['before']}, which had the tables of before, is gone."
+                f"The restore can't be undone: the schema {found['before']}, which contained the former tables, does not exist."
                 f" The live data are those of dump {found['dump']}; nothing was changed."
             )
         _exchange(connection, live, into=incoming(live), out_of=found["before"], flip=(SWAPPED, LOADED))
@@ -90,14 +90,14 @@ def undo(connection: Any, live: str, lines: Lines) -> None:
 
 
 def finish_code(connection: Any, live: str, lines: Iterable[bytes]) -> None:
-    """Replace the views, routines, triggers and events of the live schema by those of a dump. Safe to repeat."""
+    """Replace the views, routines, triggers and events of the live schema with those of a dump. Safe to repeat."""
     execute(connection, f"SET SESSION lock_wait_timeout = {_LOCK_SECONDS * _ATTEMPTS}")
     structure.drop_code(connection, live, ("TRIGGER", "EVENT", "VIEW", "PROCEDURE", "FUNCTION"))
     create_code(connection, live, lines)
 
 
 def _exchange(connection: Any, live: str, into: str, out_of: str, flip: tuple[str, str]) -> None:
-    """Move the live tables away and others in, all at once or not at all."""
+    """Move the live tables out and others in, atomically."""
     create_schema_like(connection, into, live)
     own = (LOADED, SWAPPED)
     moves = [
@@ -106,11 +106,11 @@ def _exchange(connection: Any, live: str, into: str, out_of: str, flip: tuple[st
         (name(incoming(live), flip[0]), name(incoming(live), flip[1])),
     ]
     renaming = f"RENAME TABLE {', '.join(f'{source} TO {target}' for source, target in moves)}"
-    # It waits for every open transaction, and everybody else for it: better several short attempts.
+    # The statement waits for open transactions, and new ones wait for it: several short attempts block less.
     execute(connection, f"SET SESSION lock_wait_timeout = {_LOCK_SECONDS}")
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            # A table with triggers can't leave its schema; events would work on tables that are not theirs; a view may
+            # A table with triggers can't be moved to another schema; events would run on the wrong tables; a view may
             # have the name of a table.
             structure.drop_code(connection, live, ("TRIGGER", "EVENT", "VIEW"))
             execute(connection, renaming)
@@ -120,7 +120,7 @@ def _exchange(connection: Any, live: str, into: str, out_of: str, flip: tuple[st
                 raise
             if attempt == _ATTEMPTS:
                 raise RestoreError(
-                    f"The tables of {live} did not change places: a transaction has been open for more than"
+                    f"The tables of {live} were not swapped: a transaction has been open for more than"
                     f" {_ATTEMPTS * _LOCK_SECONDS} seconds. End it (SHOW PROCESSLIST shows it) and run this again."
                 ) from None
             time.sleep(1)
@@ -132,7 +132,7 @@ def _tables(connection: Any, schema: str) -> list[str]:
 
 
 def wait_for_writers(connection: Any, schema: str, seconds: float) -> None:
-    """Wait until no transaction that has written is open, at most so long: requests that were accepted earlier end."""
+    """Wait, for a limited time, until no transaction with changes is open, so that earlier requests can complete."""
     writing = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_rows_modified > 0"
     deadline = time.monotonic() + seconds
     while rows(connection, writing)[0][0] != "0" and time.monotonic() < deadline:
@@ -140,9 +140,9 @@ def wait_for_writers(connection: Any, schema: str, seconds: float) -> None:
 
 
 def finish(connection: Any, live: str) -> str:
-    """End a restore whose tables are live: remove its notes; return the schema with the tables that were live before."""
+    """Finish a restore after the swap: remove its state, and return the schema of the former live tables."""
     swapped, found = notes(connection, live)
     if not swapped or not schema_exists(connection, found["before"]):
-        raise RestoreError("No restore is waiting to be finished.")
+        raise RestoreError("No restore is in progress.")
     drop_schema(connection, incoming(live))
     return str(found["before"])
