@@ -6,7 +6,7 @@ There are two ways to name the database:
   verified TLS, its credentials kept as KMS ciphertext and decrypted at run time.
 * `DATABASE_URL`: any SQLite or MySQL address; without it a SQLite file in `instance/`.
 
-Photos go to the S3 bucket `MEDIA_BUCKET` in `AWS_REGION`, or else to the folder `MEDIA_FOLDER`, by default `instance/media`.
+Photos go to the S3 bucket `MEDIA_BUCKET` in `AWS_REGION`, or else to the directory `MEDIA_FOLDER`, by default `instance/media`.
 `WRITES_PER_MINUTE` is how much one address may send: submissions and messages; photos may be three times as many.
 """
 
@@ -21,7 +21,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 DEFAULT_DATABASE_URL = "sqlite:///listings.sqlite3"
-DEFAULT_MEDIA_FOLDER = Path(__file__).resolve().parent / "instance" / "media"
+DEFAULT_MEDIA_DIRECTORY = Path(__file__).resolve().parent / "instance" / "media"
 DEFAULT_WRITES_PER_MINUTE = 20
 MOST_WRITES_PER_MINUTE = 1_000_000
 DRIVERS = ("sqlite", "mysql+pymysql")
@@ -149,7 +149,7 @@ def _database_url(environ: Mapping[str, str]) -> str:
 def _media(environ: Mapping[str, str]) -> Bucket | Path:
     name = environ.get("MEDIA_BUCKET", "")
     if not name:
-        return Path(environ.get("MEDIA_FOLDER") or DEFAULT_MEDIA_FOLDER).absolute()
+        return Path(environ.get("MEDIA_FOLDER") or DEFAULT_MEDIA_DIRECTORY).absolute()
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name):
         raise ConfigError("MEDIA_BUCKET", repr(name), "the name of an S3 bucket, such as 'listings-media'")
     return Bucket(name, _region(environ))

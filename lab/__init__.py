@@ -1,1 +1,1 @@
-"""The lab: an EC2 in a box. It stands in for AWS, a certificate authority and the internet's DNS, for people without an account and for tests."""
+"""The lab: an EC2 in a box, with an AWS API, a certificate authority and DNS, for users without an AWS account and for tests."""

@@ -1,4 +1,4 @@
-"""Clients of the lab's AWS, and the database's credentials as an operator of its account may read them."""
+"""Clients of the lab's AWS API, and the database credentials as an operator of the account may read them."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ from lab.layout import AWS_ENDPOINT, REGION
 
 
 def client(service: str) -> Any:
-    """Return a client of the lab's AWS."""
+    """Return a client of the lab's AWS API."""
     return boto3.client(
         service,
         endpoint_url=AWS_ENDPOINT,
@@ -33,7 +33,7 @@ def database_credentials() -> dict[str, Any]:
 
 
 def database_url(schema: str) -> str:
-    """Return SQLAlchemy's address of a schema on the lab's MySQL, by its number since its name is known to the hosts alone."""
+    """Return SQLAlchemy's URL of a schema on the lab's MySQL server, by address, because only the hosts can resolve its name."""
     found = database_credentials()
     server = f"{operations.status().databases[0].address}:{found['port']}"
     options = f"ssl_ca={certificates.CA}&ssl_check_hostname=false"

@@ -1,4 +1,4 @@
-"""A real Chromium, for which names lead into the lab."""
+"""A real Chromium that resolves the site's name to the lab."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from lab import operations
 from lab.commands import run
 
 CHROMIUM = "/usr/bin/chromium"
-# Nothing of it looks for anything on the internet; the sandbox needs what a container does not have.
+# No background requests to the internet; the sandbox needs privileges that a container lacks.
 _OPTIONS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -25,7 +25,7 @@ _OPTIONS = [
 
 
 def install() -> None:
-    """Install Debian's Chromium, and fonts for what people write, where they are not there yet."""
+    """Install Debian's Chromium and fonts unless they are installed."""
     if not shutil.which(CHROMIUM):
         packages = ["chromium", "fonts-dejavu-core", "fonts-noto-color-emoji"]
         subprocess.run(["apt-get", "update", "-qq"], check=True, timeout=120)
@@ -40,7 +40,7 @@ def install() -> None:
 
 @contextmanager
 def chromium(domain: str, address: str) -> Iterator[Browser]:
-    """Give a browser to which the name `domain` leads to `address`, and every other name nowhere."""
+    """Yield a browser that resolves `domain` to `address`, and no other name."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=[*_OPTIONS, f"--host-resolver-rules=MAP {domain} {address}, MAP * ~NOTFOUND"]
@@ -52,6 +52,6 @@ def chromium(domain: str, address: str) -> Iterator[Browser]:
 
 
 def add_moderator(name: str, password: str) -> None:
-    """Let somebody moderate the site, as an operator does it: on the first host, as the app."""
+    """Create a moderator as an operator does: on the first host, as the app."""
     command = f"sudo /opt/outport/run /srv/listings flask --app run moderator add {name} --password-stdin"
     run([*operations.ssh_command(operations.find_host("web-1")), command], input_text=f"{password}\n", timeout=60)

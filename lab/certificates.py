@@ -43,7 +43,7 @@ def _write(
 
 
 def create_ca() -> None:
-    """Make the authority, once: CA (PEM) and its key."""
+    """Create the authority, once: CA certificate (PEM) and its key."""
     if CA.exists():
         return
     key = ec.generate_private_key(ec.SECP256R1())

@@ -1,4 +1,4 @@
-"""Every process of the lab lives in a control group of the lab's own, so that ending the group ends all of it and nothing else."""
+"""The lab's own control group contains all of its processes: killing the group stops them all, and nothing else."""
 
 import subprocess
 import time
@@ -12,7 +12,7 @@ _ROOT = Path("/sys/fs/cgroup")
 
 
 def _hierarchies() -> list[Path]:
-    """The v2 hierarchy first, and systemd's own where a machine has the hybrid layout."""
+    """Return the roots: the v2 hierarchy first, and systemd's own on a machine with the hybrid layout."""
     if (_ROOT / "cgroup.controllers").exists():
         return [_ROOT]
     if (_ROOT / "unified" / "cgroup.controllers").exists():
@@ -23,14 +23,14 @@ def _hierarchies() -> list[Path]:
 
 
 def check() -> None:
-    """Raise LabError when this machine's kernel can't hold the lab's processes together."""
+    """Raise LabError when this machine's kernel has no usable control groups."""
     _hierarchies()
 
 
 def spawn(
     name: str, argv: Sequence[str | Path], log: Path, env: dict[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a program in the control group `name`, in a session of its own, with its output added to `log`."""
+    """Start a program in the control group `name`, in a new session, with its output appended to `log`."""
     groups = [hierarchy / CGROUP / name for hierarchy in _hierarchies()]
     for group in groups:
         group.mkdir(parents=True, exist_ok=True)
@@ -47,31 +47,33 @@ def spawn(
 
 
 def alive(name: str) -> bool:
-    """Whether the group `name` (or, with an empty name, the lab) has a process."""
+    """Return whether the group `name` (or, with an empty name, the lab) has a process."""
     events = _hierarchies()[0] / CGROUP / name / "cgroup.events"
     return events.exists() and "populated 1" in events.read_text()
 
 
 def kill(name: str = "") -> None:
-    """End every process of the group `name`, or of the whole lab, and remove the group. Raises LabError when one stays for 10 seconds."""
+    """Kill every process of the group `name`, or of the whole lab, and remove the group. Raises LabError when one remains after 10 seconds."""
     base = _hierarchies()[0] / CGROUP / name
     if (base / "cgroup.kill").exists():
         (base / "cgroup.kill").write_text("1")
         deadline = time.monotonic() + 10
         while alive(name):
             if time.monotonic() > deadline:
-                raise LabError(f"A process of the control group {base} does not end. See {base}/cgroup.procs.")
+                raise LabError(f"A process of the control group {base} could not be killed. See {base}/cgroup.procs.")
             time.sleep(0.05)
     for hierarchy in _hierarchies():
         group = hierarchy / CGROUP / name
-        for folder in sorted((path for path in group.rglob("*") if path.is_dir()), key=lambda path: -len(path.parts)):
-            folder.rmdir()
+        for directory in sorted(
+            (path for path in group.rglob("*") if path.is_dir()), key=lambda path: -len(path.parts)
+        ):
+            directory.rmdir()
         if group.exists():
             group.rmdir()
 
 
 def run_to_end(name: str, argv: Sequence[str | Path], log: Path, timeout: float) -> None:
-    """Run a program in the control group `name` until it ends; whatever it started ends with it.
+    """Run a program in the control group `name` to completion; remaining child processes are killed.
 
     Raises LabError when it fails or takes longer than `timeout` seconds.
     """

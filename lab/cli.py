@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from lab import answer, operations
+from lab import operations, site_check
 from lab.console import LabError
 from lab.layout import LOGS, SUITES
 
@@ -17,7 +17,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     up = commands.add_parser(
-        "up", help="bring the lab and the site up", description="Bring the lab and the site up. Safe to run again."
+        "up",
+        help="start the lab and deploy the site",
+        description="Start the lab and deploy the site. Safe to run again.",
     )
     up.add_argument(
         "--hosts", type=int, metavar="N", help=f"number of web hosts, 1 to {operations.most_hosts()} (default 1)"
@@ -27,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser(
         "status",
-        help="list hosts, databases and names, and fetch the site",
+        help="list hosts, databases and DNS records, and request the site",
         description="List hosts, databases and names, and fetch the site.",
     )
     commands.add_parser(
@@ -39,8 +41,8 @@ def _parser() -> argparse.ArgumentParser:
     ssh.add_argument("remote", nargs=argparse.REMAINDER, metavar="COMMAND", help="command to run there")
 
     logs = commands.add_parser("logs", help="show the logs", description="List the lab's logs, or show the end of one.")
-    logs.add_argument("name", nargs="?", metavar="NAME", help="which log, as the list names it")
-    logs.add_argument("--lines", type=int, default=100, metavar="N", help="how many lines (default 100)")
+    logs.add_argument("name", nargs="?", metavar="NAME", help="name of the log, from the list")
+    logs.add_argument("--lines", type=int, default=100, metavar="N", help="number of lines (default 100)")
 
     play = commands.add_parser(
         "play",
@@ -51,12 +53,12 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser(
         "down",
-        help="stop and remove everything but the cache",
+        help="stop and remove everything except the cache",
         description="Stop and remove hosts and services; keep the cache.",
     )
     commands.add_parser(
         "purge",
-        help="down, and remove the cache",
+        help="down, and also remove the cache",
         description="Stop and remove everything, the cache and the logs too.",
     )
     return parser
@@ -79,14 +81,14 @@ def _run(options: argparse.Namespace) -> int:
         case "env":
             print("\n".join(operations.export_lines()))
         case "ssh":
-            # A command that asks for a password hides it only on a terminal.
+            # Password prompts hide their input only on a terminal.
             command = operations.ssh_command(operations.find_host(options.host), terminal=sys.stdin.isatty())
             return subprocess.run([*command, *options.remote], check=False).returncode
         case "logs":
             _print_logs(options.name, options.lines)
         case "play":
             if not options.arguments:
-                raise LabError("Which playbook? For example: bin/lab play site.yml --check --diff")
+                raise LabError("The playbook is missing. Example: bin/lab play site.yml --check --diff")
             return operations.play(options.arguments)
         case "down":
             operations.down()
@@ -112,8 +114,8 @@ def _describe_site() -> str:
     try:
         visitor = operations.visitor()
     except (LabError, OSError) as error:
-        return f"no answer: {error}"
-    return f"https://{visitor.domain}/  {answer.describe(visitor)}"
+        return f"no response: {error}"
+    return f"https://{visitor.domain}/  {site_check.describe(visitor)}"
 
 
 def _print_logs(name: str | None, lines: int) -> None:
@@ -124,11 +126,11 @@ def _print_logs(name: str | None, lines: int) -> None:
     elif name in logs:
         print("\n".join(logs[name].read_text(errors="replace").splitlines()[-lines:]))
     else:
-        raise LabError(f"No log is called '{name}'. Logs: {', '.join(logs) or 'none yet'}.")
+        raise LabError(f"There is no log '{name}'. Logs: {', '.join(logs) or 'none yet'}.")
 
 
 def main() -> int:
-    """Run one command; its exit code: 0 done, 1 something to mend (said on standard error), 2 wrong words."""
+    """Run one command and return its exit status: 0 success, 1 an error (on standard error), 2 a usage error."""
     options = _parser().parse_args()
     if options.command in ("up", "down", "purge", "play") and os.geteuid() != 0:
         print(f"bin/lab: '{options.command}' needs root. Run: sudo bin/lab {options.command}", file=sys.stderr)

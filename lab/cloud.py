@@ -1,4 +1,4 @@
-"""The imitation AWS: moto's server in this process, and a plain view of what playbooks made there."""
+"""The AWS API: moto's server in this process, and a simple view of the resources that playbooks created there."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from werkzeug.serving import make_server
 from lab.layout import ACCOUNT, AWS_PORT, GATEWAY, IMAGE_SUITES
 from lab.moto_gaps import close_gaps
 
-# Held while moto makes a thing, so that nobody sees it before its first state is right.
+# Held while moto creates a resource, so that its first visible state is correct.
 _making = threading.RLock()
 
 _PENDING, _RUNNING = InstanceState("pending", 0), InstanceState("running", 16)
@@ -25,7 +25,7 @@ _PENDING, _RUNNING = InstanceState("pending", 0), InstanceState("running", 16)
 
 @dataclass(frozen=True)
 class Instance:
-    """An EC2 instance: `state` as EC2 names it, `suite` Debian's, `role_arn` of its instance profile or empty."""
+    """An EC2 instance: `state` in EC2's terms, `suite` of Debian, `role_arn` of its instance profile or empty."""
 
     id: str
     name: str
@@ -43,7 +43,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class RdsInstance:
-    """An RDS instance: `status` as RDS names it; its password is read by `password()` only."""
+    """An RDS instance: `status` in RDS's terms; only `password()` reads its password."""
 
     id: str
     status: str
@@ -66,7 +66,7 @@ class Credentials:
 
 
 def serve() -> None:
-    """Start the API at the lab's endpoint, in a thread of its own."""
+    """Start the API at the lab's endpoint, in its own thread."""
     close_gaps()
     _take_time()
     application = DomainDispatcherApplication(create_backend_app)
@@ -75,7 +75,7 @@ def serve() -> None:
 
 
 def _take_time() -> None:
-    """An instance is pending, and a database creating, until it really runs; moto has both at once."""
+    """An instance is pending, and a database creating, until it runs; moto skips these states."""
     run_instances, start_instance, create_db_instance = (
         EC2Backend.run_instances,
         MotoInstance.start,
@@ -123,7 +123,7 @@ def _find_instance(instance_id: str) -> Any:
 
 
 def instances() -> list[Instance]:
-    """Every instance that was ever launched."""
+    """Return every instance that was ever launched."""
     with _making:
         return [
             _instance(region, backend, found)
@@ -158,17 +158,17 @@ def _text(value: bytes | str) -> str:
 
 
 def now_running(instance_id: str) -> None:
-    """Say that a pending instance runs."""
+    """Set a pending instance to running."""
     _set_state(_find_instance(instance_id), _RUNNING)
 
 
 def now_stopped(instance_id: str) -> None:
-    """Say that an instance has stopped by itself."""
+    """Set an instance to stopped, after a shutdown of the host."""
     _find_instance(instance_id).stop()
 
 
 def databases() -> list[RdsInstance]:
-    """Every RDS instance."""
+    """Return every RDS instance."""
     with _making:
         return [
             RdsInstance(
@@ -187,20 +187,20 @@ def databases() -> list[RdsInstance]:
 
 
 def _parameter(backend: Any, database: Any, name: str) -> str:
-    """What a database's parameter group says of a switch; "0" when nothing is said."""
+    """Return the value of a boolean parameter in a database's parameter group; "0" when it is not set."""
     group = backend.db_parameter_groups.get(database.db_parameter_group_name)
     return str((group.parameters.get(name) or {}).get("ParameterValue") or "0") if group else "0"
 
 
 def set_database_status(identifier: str, status: str) -> None:
-    """Say how a database is: creating, available."""
+    """Set the status of a database: creating, available."""
     for _, backend in _regions("rds"):
         if identifier in backend.databases:
             backend.databases[identifier].status = status
 
 
 def records() -> dict[str, list[str]]:
-    """Every A record of Route 53: name without the last dot to addresses."""
+    """Return every A record of Route 53: name without the trailing dot to addresses."""
     found: dict[str, list[str]] = {}
     for _, backend in _regions("route53"):
         for zone in list(backend.zones.values()):
@@ -211,7 +211,7 @@ def records() -> dict[str, list[str]]:
 
 
 def assume_role(role_arn: str, session: str, region: str) -> Credentials:
-    """Credentials of an hour for a role, as EC2 hands them to an instance."""
+    """Return credentials of a role, valid for an hour, as EC2 issues them to an instance."""
     role = get_backend("sts")[ACCOUNT]["aws"].assume_role(
         region_name=region, role_session_name=session, role_arn=role_arn, policy="", duration=3600, external_id=""
     )

@@ -1,4 +1,4 @@
-"""Run other programs: bounded in time, output to a file, failures as LabError."""
+"""Run other programs: with a timeout, output to a file, failures as LabError."""
 
 import os
 import subprocess
@@ -16,13 +16,13 @@ def run(
     input_text: str | None = None,
     env: Mapping[str, str] | None = None,
 ) -> str:
-    """Run a command and give back its standard output (text, empty when `log` takes it).
+    """Run a command and return its standard output (text, empty when it goes to `log`).
 
-    Raises LabError with the command and its last words when it fails or takes longer than `timeout` seconds.
+    Raises LabError with the command and its last output lines when it fails or takes longer than `timeout` seconds.
     """
     command = [str(part) for part in argv]
     environment = {**os.environ, **env} if env else None
-    # ssh makes its standard input non-blocking, and leaves it so when it is killed: none of ours is shared with it.
+    # ssh makes its standard input non-blocking, and does not restore it when it is killed, so it does not share ours.
     given: dict[str, Any] = {"stdin": subprocess.DEVNULL} if input_text is None else {"input": input_text}
     try:
         if log:
@@ -53,7 +53,7 @@ def run(
         raise LabError(f"'{' '.join(command)}' did not end within {timeout:.0f} seconds.") from None
     except FileNotFoundError:
         raise LabError(
-            f"The program '{command[0]}' is not installed. Run bin/lab up, which installs what the lab needs."
+            f"The program '{command[0]}' is not installed. Run bin/lab up, which installs the lab's packages."
         ) from None
     if done.returncode:
         raise LabError(f"'{' '.join(command)}' failed with exit code {done.returncode}. {words}".strip())

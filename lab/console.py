@@ -1,4 +1,4 @@
-"""What a person sees: one line a step with its time, moving on a terminal, plain elsewhere."""
+"""Progress output: one line per step with its elapsed time, updated in place on a terminal."""
 
 import sys
 import threading
@@ -11,11 +11,11 @@ from lab.layout import LOGS
 
 
 class LabError(Exception):
-    """Something the person at the keyboard can mend; its text says what was found and what to do."""
+    """An error that the user can fix; the message has the cause and the fix."""
 
 
 class Step:
-    """One step under way: `log` is the file for its output (a path), `note` what is going on inside it (a short text)."""
+    """A running step: `log` is the path of its log, `note` a short text about its progress."""
 
     def __init__(self, log: Path) -> None:
         self.log = log
@@ -29,7 +29,7 @@ def _seconds(since: float) -> str:
 
 @contextmanager
 def step(title: str, log_name: str) -> Iterator[Step]:
-    """Show `title` with its time while the block runs; when it raises LabError, also show the end of the step's log."""
+    """Show `title` with its elapsed time while the block runs; on LabError, also show the end of the step's log."""
     LOGS.mkdir(parents=True, exist_ok=True)
     state = Step(LOGS / f"{log_name}.log")
     state.log.write_text("")
@@ -58,4 +58,4 @@ def step(title: str, log_name: str) -> Iterator[Step]:
         print(f"{mark} {title}  {_seconds(began)}", flush=True)
         if mark == "✗" and state.log.exists() and state.log.stat().st_size:
             tail = state.log.read_text(errors="replace").splitlines()[-25:]
-            print("\n".join([*(f"  | {line}" for line in tail), f"  The whole log: {state.log}"]), flush=True)
+            print("\n".join([*(f"  | {line}" for line in tail), f"  The complete log: {state.log}"]), flush=True)

@@ -1,4 +1,4 @@
-"""The lab's one long-running process: serves the imitation AWS and the metadata, keeps the other servers running, makes the cloud real."""
+"""The lab's daemon: serves the AWS API and the metadata, keeps the other servers running, and reconciles hosts and databases."""
 
 import time
 import traceback
@@ -33,7 +33,7 @@ def main() -> None:
             if stale_ca:
                 stale_ca = not services.save_site_ca()
         except Exception:
-            # One failure (say, a full disk) must not end every host: it is logged and tried again.
+            # One failure, such as a full disk, must not stop every host: it is logged and retried.
             traceback.print_exc()
             time.sleep(5)
         time.sleep(_PAUSE)

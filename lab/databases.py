@@ -1,4 +1,4 @@
-"""A database: a real mysqld with TLS, a folder of its own and an address of its own on the lab's network."""
+"""A database: a real mysqld with TLS, with its own data directory and its own address on the lab's network."""
 
 import shutil
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from lab import certificates, cgroups, network
 from lab.images import mysql_image
 from lab.layout import DATABASE_BASE, DATABASES, LOGS
 
-# What RDS gives the master user: neither SUPER nor FILE. SET_ANY_DEFINER is the successor of its SET_USER_ID.
+# The privileges of RDS's master user: neither SUPER nor FILE. SET_ANY_DEFINER is the successor of SET_USER_ID.
 _MASTER_RIGHTS = (
     *("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "RELOAD", "PROCESS", "REFERENCES", "INDEX", "ALTER"),
     *("SHOW DATABASES", "CREATE TEMPORARY TABLES", "LOCK TABLES", "EXECUTE", "REPLICATION SLAVE", "REPLICATION CLIENT"),
@@ -21,7 +21,7 @@ _MASTER_RIGHTS = (
 
 @dataclass(frozen=True)
 class DatabaseSpec:
-    """What RDS was asked for: `endpoint` is the DNS name that it answers at, `schema` the first database or empty, the last a parameter."""
+    """The requested RDS instance: `endpoint` is its DNS name, `schema` the first database or empty, the last one a parameter."""
 
     id: str
     endpoint: str
@@ -36,19 +36,19 @@ class DatabaseSpec:
 
 
 class Database:
-    """One server, from its first start to its removal; `number` sets its address."""
+    """One server, from its first start to its removal; `number` determines its address."""
 
     def __init__(self, spec: DatabaseSpec, number: int) -> None:
         self.spec = spec
         self.address = DATABASE_BASE + number
-        self._folder = DATABASES / spec.id
+        self._directory = DATABASES / spec.id
         self._group = f"database-{spec.id}"
         self.log = LOGS / f"database-{spec.id}.log"
 
     def _mysqld(self, *options: str) -> list[str | Path]:
-        # A small server: the machine is shared with every other part of the lab.
+        # A small server, because all parts of the lab share this machine.
         small = ["--innodb-buffer-pool-size=64M", "--performance-schema=OFF", "--mysqlx=OFF"]
-        # RDS writes binary logs as long as it makes backups.
+        # RDS writes binary logs while automatic backups are on.
         small += ["--log-bin=/data/binlog", "--binlog-expire-logs-seconds=3600", "--max-binlog-size=64M"]
         small += [f"--log-bin-trust-function-creators={self.spec.trust_function_creators}"]
         files = ["--datadir=/data/mysql", "--secure-file-priv=NULL", "--pid-file=/data/pid", "--socket=/data/socket"]
@@ -60,13 +60,13 @@ class Database:
             "--as-pid2",
             "--console=pipe",
             "--resolv-conf=off",
-            # Shared: systemd-nspawn lets one container have a tree that it may write to.
+            # Read-only and shared: systemd-nspawn allows a writable tree to one container only.
             "--read-only",
             "--tmpfs=/tmp",
         ]
         return [
             *box,
-            f"--bind={self._folder}:/data",
+            f"--bind={self._directory}:/data",
             "-D",
             mysql_image(),
             "mysqld",
@@ -78,17 +78,17 @@ class Database:
         ]
 
     def start(self) -> None:
-        """Start the server, on its old data if there are any. Returns at once: `ready` tells when it answers."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        """Start the server, with its existing data if any. Returns immediately; see `ready`."""
+        self._directory.mkdir(parents=True, exist_ok=True)
         network.add_address(self.address)
-        if not (self._folder / "initialised").exists():
-            if (self._folder / "mysql").exists():
-                shutil.rmtree(self._folder / "mysql")
+        if not (self._directory / "initialised").exists():
+            if (self._directory / "mysql").exists():
+                shutil.rmtree(self._directory / "mysql")
             cgroups.run_to_end(self._group, self._mysqld("--initialize-insecure"), self.log, timeout=120)
-            certificates.issue([self.spec.endpoint], self._folder / "server.pem", self._folder / "server.key")
-            shutil.copy(certificates.CA, self._folder / "ca.pem")
-            (self._folder / "initialised").touch()
-        first = self._folder / "first.sql"
+            certificates.issue([self.spec.endpoint], self._directory / "server.pem", self._directory / "server.key")
+            shutil.copy(certificates.CA, self._directory / "ca.pem")
+            (self._directory / "initialised").touch()
+        first = self._directory / "first.sql"
         first.touch(mode=0o600)
         first.write_text(self._accounts())
         tls = [
@@ -114,11 +114,11 @@ class Database:
         return "\n".join(lines) + "\n"
 
     def running(self) -> bool:
-        """Whether the server has a process."""
+        """Return whether the server has a process."""
         return cgroups.alive(self._group)
 
     def ready(self) -> bool:
-        """Whether the master user can log in over TLS; from then on the password is in no file of the lab."""
+        """Return whether the master user can log in over TLS; after that, no file of the lab contains the password."""
         try:
             connection = pymysql.connect(
                 host=str(self.address),
@@ -131,15 +131,15 @@ class Database:
         except pymysql.err.OperationalError:
             return False
         connection.close()
-        (self._folder / "first.sql").unlink(missing_ok=True)
+        (self._directory / "first.sql").unlink(missing_ok=True)
         return True
 
     def stop(self) -> None:
-        """End the server and keep its data."""
+        """Stop the server and keep its data."""
         cgroups.kill(self._group)
 
     def destroy(self) -> None:
-        """End the server, remove its data and its address."""
+        """Stop the server, and remove its data and its address."""
         cgroups.kill(self._group)
-        shutil.rmtree(self._folder)
+        shutil.rmtree(self._directory)
         network.remove_address(self.address)

@@ -1,4 +1,4 @@
-"""A host: Debian booted by systemd as its first process, on a copy-on-write layer over a cached image."""
+"""A host: Debian with systemd as its init, on a copy-on-write layer over a cached image."""
 
 import shutil
 import socket
@@ -11,14 +11,14 @@ from lab.commands import run
 from lab.images import host_image
 from lab.layout import BRIDGE, GATEWAY, HOSTS, LOGS, PRIVATE, USER
 
-# What systemd-nspawn ends with when the host inside asked for a reboot.
+# Exit status of systemd-nspawn when the host requests a reboot.
 _REBOOT = 133
 _started: dict[str, Popen[bytes]] = {}
 
 
 @dataclass(frozen=True)
 class HostSpec:
-    """What a host is made of: `suite` is Debian's, `address` IPv4, `public_key` an OpenSSH line or empty."""
+    """The specification of a host: `suite` of Debian, `address` IPv4, `public_key` an OpenSSH line or empty."""
 
     id: str
     suite: str
@@ -27,27 +27,27 @@ class HostSpec:
 
 
 def log(host_id: str) -> Path:
-    """What the host writes to its console."""
+    """Return the log of the host's console."""
     return LOGS / f"host-{host_id}.log"
 
 
 def group(host_id: str) -> str:
-    """The control group of a host's processes."""
+    """Return the control group of a host's processes."""
     return f"host-{host_id}"
 
 
 def start(spec: HostSpec) -> None:
-    """Boot a host, from its own disk if it has one already. Returns at once: `reachable` tells when it is up."""
-    folder = HOSTS / spec.id
-    root = folder / "root"
+    """Boot a host, from its existing disk if any. Returns immediately; see `reachable`."""
+    directory = HOSTS / spec.id
+    root = directory / "root"
     for name in ("upper", "work", "root"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+        (directory / name).mkdir(parents=True, exist_ok=True)
     if not root.is_mount():
-        layers = f"lowerdir={host_image(spec.suite)},upperdir={folder / 'upper'},workdir={folder / 'work'}"
+        layers = f"lowerdir={host_image(spec.suite)},upperdir={directory / 'upper'},workdir={directory / 'work'}"
         run(["mount", "-t", "overlay", f"outport-lab-{spec.id}", "-o", layers, root])
-    if not (folder / "prepared").exists():
+    if not (directory / "prepared").exists():
         _first_boot(root, spec)
-        (folder / "prepared").touch()
+        (directory / "prepared").touch()
     options = [
         "--boot",
         "--quiet",
@@ -65,7 +65,7 @@ def start(spec: HostSpec) -> None:
 
 
 def _first_boot(root: Path, spec: HostSpec) -> None:
-    """What cloud-init does at an instance's first boot: name, network, the key pair's public key, host keys."""
+    """Do what cloud-init does at an instance's first boot: host name, network, the key pair's public key, host keys."""
     name = f"ip-{spec.address.replace('.', '-')}"
     (root / "etc/hostname").write_text(f"{name}\n")
     (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n{spec.address} {name}\n")
@@ -86,23 +86,23 @@ def _first_boot(root: Path, spec: HostSpec) -> None:
 
 
 def host_keys(host_id: str) -> list[str]:
-    """The host's public SSH keys, each as 'type base64'."""
+    """Return the host's public SSH keys, each as 'type base64'."""
     files = sorted((HOSTS / host_id / "root/etc/ssh").glob("ssh_host_*_key.pub"))
     return [" ".join(path.read_text().split()[:2]) for path in files]
 
 
 def running(host_id: str) -> bool:
-    """Whether the host has a process."""
+    """Return whether the host has a process."""
     return cgroups.alive(group(host_id))
 
 
 def rebooting(host_id: str) -> bool:
-    """Whether a host that this process started ended in order to begin anew."""
+    """Return whether a host that this process started has exited for a reboot."""
     return host_id in _started and _started[host_id].poll() == _REBOOT
 
 
 def reachable(address: str) -> bool:
-    """Whether the host's SSH port answers within half a second."""
+    """Return whether the host's SSH port responds within half a second."""
     try:
         with socket.create_connection((address, 22), timeout=0.5) as connection:
             return connection.recv(4) == b"SSH-"
@@ -111,12 +111,12 @@ def reachable(address: str) -> bool:
 
 
 def stop(host_id: str) -> None:
-    """Cut the host's power; its disk stays."""
+    """Power the host off; its disk remains."""
     cgroups.kill(group(host_id))
 
 
 def destroy(host_id: str) -> None:
-    """End the host and remove its disk."""
+    """Stop the host and remove its disk."""
     stop(host_id)
     root = HOSTS / host_id / "root"
     if root.is_mount():
@@ -126,12 +126,12 @@ def destroy(host_id: str) -> None:
 
 
 def destroy_all() -> None:
-    """End every host and remove every disk."""
+    """Stop every host and remove every disk."""
     if HOSTS.exists():
-        for folder in HOSTS.iterdir():
-            destroy(folder.name)
+        for directory in HOSTS.iterdir():
+            destroy(directory.name)
 
 
 def exists(host_id: str) -> bool:
-    """Whether the host has a disk."""
+    """Return whether the host has a disk."""
     return (HOSTS / host_id).exists()

@@ -1,4 +1,4 @@
-"""The trees that hosts and databases start from, built once by mmdebstrap and kept in the cache."""
+"""The root file systems of hosts and databases, built once with mmdebstrap and cached."""
 
 import hashlib
 import shutil
@@ -10,7 +10,7 @@ from lab.commands import run
 from lab.console import LabError
 from lab.layout import CACHE, USER
 
-# What Debian's image for EC2 has and a role may therefore count on.
+# Packages of Debian's EC2 image, which roles may rely on.
 _HOST_PACKAGES = (
     "apt-utils,ca-certificates,curl,dbus,iproute2,less,libpam-systemd,openssh-server,procps,python3,python3-apt,sudo,"
     "systemd,systemd-resolved,systemd-sysv,unattended-upgrades"
@@ -20,7 +20,7 @@ _BUILD_TIMEOUT = 600
 
 
 def host_image(suite: str) -> Path:
-    """The path of a Debian host's tree for `suite`; its name tells its content, so that a change makes a new one."""
+    """Return the path of a host's root file system for `suite`; its name has a digest of its recipe, so that a change makes a new one."""
     recipe = hashlib.sha256(Path(__file__).read_bytes())
     for authority in sorted(_EXTRA_CAS.glob("*.crt")):
         recipe.update(authority.read_bytes())
@@ -28,12 +28,12 @@ def host_image(suite: str) -> Path:
 
 
 def mysql_image() -> Path:
-    """The path of the tree that mysqld runs in: Debian's stable release has no MySQL, so it is unstable's."""
+    """Return the path of mysqld's root file system: Debian unstable, because stable has no MySQL."""
     return CACHE / "mysql-9"
 
 
 def build_host(suite: str, log: Path) -> None:
-    """Build the host image of `suite` unless it is there."""
+    """Build the host image of `suite` unless it exists."""
 
     def make(tree: Path) -> None:
         _bootstrap(["--variant=minbase", f"--include={_HOST_PACKAGES}", suite], tree, log)
@@ -43,10 +43,10 @@ def build_host(suite: str, log: Path) -> None:
 
 
 def build_mysql(log: Path) -> None:
-    """Build the MySQL tree unless it is there."""
+    """Build the MySQL image unless it exists."""
 
     def make(tree: Path) -> None:
-        # The unstable suite's Release file can be past its date on a mirror.
+        # The Release file of unstable may have expired on a mirror.
         options = [
             "--variant=extract",
             "--include=mysql-server-core,mysql-client-core",
@@ -72,7 +72,9 @@ def _build(image: Path, make: Callable[[Path], None]) -> None:
         make(partial)
     except LabError as error:
         _remove(partial)
-        raise LabError(f"{error} Is the package mirror reachable, and is there room in {CACHE}?") from None
+        raise LabError(
+            f"{error} Check that the package mirror is reachable, and that {CACHE} has free space."
+        ) from None
     partial.rename(image)
 
 
@@ -82,7 +84,7 @@ def _remove(tree: Path) -> None:
 
 
 def _bootstrap(arguments: list[str], tree: Path, log: Path) -> None:
-    # In a mount namespace of its own, so that nothing stays mounted when it is killed.
+    # In its own mount namespace, so that nothing remains mounted when it is killed.
     command = ["unshare", "--mount", "mmdebstrap", "--mode=root", "--format=directory", *arguments]
     cgroups.run_to_end("build", [*command, tree], log, _BUILD_TIMEOUT)
 
@@ -98,7 +100,7 @@ def _make_it_an_ec2_image(tree: Path, log: Path) -> None:
         (tree / name).write_text(content)
     for key in (tree / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
-    # A company's proxy may re-sign TLS: a host trusts what this machine trusts.
+    # A company's proxy may re-sign TLS: hosts trust the CAs of this machine.
     for authority in _EXTRA_CAS.glob("*.crt"):
         shutil.copy(authority, tree / _EXTRA_CAS.relative_to("/"))
     script = f"""set -e

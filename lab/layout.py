@@ -1,6 +1,6 @@
-"""Where a lab's things are: addresses, ports, folders, names. `inventory/lab/group_vars/all.yml` has those of lab 1.
+"""The layout of a lab: addresses, ports, directories, names. `inventory/lab/group_vars/all.yml` has those of lab 1.
 
-The environment variable OUTPORT_LAB (1 to 9) chooses the lab: each has addresses, folders and processes of its own.
+The environment variable OUTPORT_LAB (1 to 9) chooses the lab: each has addresses, directories and processes of its own.
 """
 
 import os
@@ -19,7 +19,7 @@ if _chosen not in map(str, NUMBERS):
 NUMBER = int(_chosen)
 _SUFFIX = "" if NUMBER == 1 else f"-{NUMBER}"
 
-# The images are shared.
+# All labs share the images.
 CACHE = Path("/var/cache/outport-lab")
 STATE = Path(f"/var/lib/outport-lab{_SUFFIX}")
 LOGS = Path(f"/var/log/outport-lab{_SUFFIX}")
@@ -39,13 +39,13 @@ OVERRIDES = STATE / "overrides"
 FIRST_BRIDGE = "outport-lab"
 BRIDGE = CGROUP = NFT_TABLE = f"{FIRST_BRIDGE}{_SUFFIX}"
 
-# What AWS calls a VPC: every host, and the lab itself as its router.
+# The VPC: every host, and the lab itself as the router.
 PRIVATE = IPv4Network(f"10.{211 + 2 * NUMBER}.0.0/16")
 GATEWAY = PRIVATE[1]
-# Elastic IPs: translated to a host's private address, as EC2 does.
+# Elastic IPs, translated to the host's private address as EC2 does.
 PUBLIC = IPv4Network(f"10.{212 + 2 * NUMBER}.0.0/24")
 PUBLIC_GATEWAY = PUBLIC[1]
-# Databases: the first one gets the address after this.
+# Databases: the first one gets the next address.
 DATABASE_BASE = PRIVATE[254 * 256 + 10]
 
 AWS_PORT = 4566

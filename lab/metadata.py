@@ -1,4 +1,4 @@
-"""The instance-metadata service (IMDSv2): each host, told by its address, gets its own identity and its role's credentials."""
+"""The instance metadata service (IMDSv2): each host, identified by its address, gets its own identity and its role's credentials."""
 
 import json
 import secrets
@@ -15,14 +15,14 @@ Metadata = Mapping[str, str]
 
 
 class MetadataServer:
-    """Answers on the lab's side of 169.254.169.254. `lookup` gives a source address's metadata, or None for a stranger."""
+    """The service at 169.254.169.254. `lookup` returns the metadata of a source address, or None for an unknown one."""
 
     def __init__(self, lookup: Callable[[str], Metadata | None]) -> None:
         self._lookup = lookup
         self._tokens: dict[str, tuple[str, float]] = {}
 
     def start(self) -> None:
-        """Serve in a thread of its own."""
+        """Serve in its own thread."""
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -39,7 +39,7 @@ class MetadataServer:
         threading.Thread(target=server.serve_forever, name="metadata", daemon=True).start()
 
     def issue_token(self, request: BaseHTTPRequestHandler) -> None:
-        """PUT /latest/api/token: a token for this host alone, valid for 1 to 21600 seconds."""
+        """PUT /latest/api/token: a token for this host only, valid for 1 to 21600 seconds."""
         lifetime = request.headers.get("X-aws-ec2-metadata-token-ttl-seconds", "")
         if request.path != "/latest/api/token" or not lifetime.isdigit() or not 1 <= int(lifetime) <= 21600:
             _reply(request, 400, "Bad Request")
@@ -63,7 +63,7 @@ class MetadataServer:
 
 
 def find(metadata: Metadata, path: str) -> str | None:
-    """The text at `path`, or the names below it one a line, or None."""
+    """Return the text at `path`, or the names below it, one per line, or None."""
     if path in metadata:
         return metadata[path]
     prefix = f"{path.rstrip('/')}/" if path else ""
@@ -73,7 +73,7 @@ def find(metadata: Metadata, path: str) -> str | None:
 
 
 def describe_credentials(access_key: str, secret_key: str, token: str, expires: datetime) -> str:
-    """A role's credentials in the service's own JSON."""
+    """Return a role's credentials as the service's JSON."""
     return json.dumps(
         {
             "Code": "Success",

@@ -1,6 +1,6 @@
-"""Closes gaps between moto, the lab's imitation of AWS, and AWS itself.
+"""Fixes of differences between moto, the lab's AWS API, and AWS itself.
 
-The playbooks are written for AWS. Where moto answers otherwise, it is mended here, in its own process,
+The playbooks are written for AWS. Where moto answers otherwise, it is fixed here, in its own process,
 before its server starts: `close_gaps()`. One function a gap; tests/test_moto_gaps.py has a test for each.
 moto reads MOTO_AMIS_PATH (lab/amis.json) when it is imported: set it before importing this.
 """
@@ -31,24 +31,24 @@ from lab.layout import PUBLIC
 MOTO_VERSION = "5.2.5"
 FIRST_PUBLIC = 10
 
-# One answer at a time to "which address is free?".
+# Serializes the search for a free address.
 _address_lock = threading.RLock()
 
 
 @cache
 def close_gaps() -> None:
-    """Mend moto in this process, once. Raises RuntimeError when moto is not the version that this was written for."""
+    """Patch moto in this process, once. Raises RuntimeError when moto is not the version that this was written for."""
     if moto.__version__ != MOTO_VERSION:
         raise RuntimeError(
-            f"lab/moto_gaps.py mends moto {MOTO_VERSION}, found {moto.__version__}. "
-            f"Install {MOTO_VERSION}, or go through its functions with tests/test_moto_gaps.py and change MOTO_VERSION."
+            f"lab/moto_gaps.py patches moto {MOTO_VERSION}, found {moto.__version__}. "
+            f"Install {MOTO_VERSION}, or review the patches with tests/test_moto_gaps.py and change MOTO_VERSION."
         )
     for close in GAPS:
         close()
 
 
 def wrap(owner: Any, name: str) -> Callable[[Callable[..., Any]], None]:
-    """Decorator: put a function in place of `owner.name`; it gets the original as its first argument."""
+    """Decorator: replace `owner.name` with a function that gets the original as its first argument."""
     original = getattr(owner, name)
 
     def place(function: Callable[..., Any]) -> None:
@@ -70,7 +70,7 @@ def name_address_tags_as_aws_does() -> None:
 
 
 def free_public_address() -> str:
-    """Return the lowest public address of the lab that nobody has."""
+    """Return the lowest free public address of the lab."""
     taken: set[str | None] = set()
     for regions in ec2_backends.values():
         for backend in regions.values():
@@ -83,7 +83,7 @@ def free_public_address() -> str:
 
 
 def give_out_reachable_addresses() -> None:
-    """moto makes up public addresses; the lab's hosts have to be reached at theirs."""
+    """moto invents public addresses; those of the lab's hosts have to be reachable."""
 
     @wrap(ElasticAddressBackend, "allocate_address")
     def allocate(
@@ -102,7 +102,7 @@ def give_out_reachable_addresses() -> None:
 
 
 def free_addresses_of_terminated_instances() -> None:
-    """On AWS an Elastic IP is free again when its instance is terminated; moto keeps it associated."""
+    """AWS disassociates an Elastic IP when its instance is terminated; moto does not."""
 
     @wrap(Instance, "terminate")
     def terminate(original: Callable[..., Any], self: Any) -> Any:
@@ -144,7 +144,7 @@ def know_mysql_parameters() -> None:
 
 
 def miss_parameter_groups_loudly() -> None:
-    """moto answers with an empty list for a parameter group that does not exist, AWS with an error."""
+    """moto returns an empty list for a parameter group that does not exist, AWS an error."""
 
     @wrap(RDSBackend, "describe_db_parameter_groups")
     def describe(original: Callable[..., Any], self: Any, kwargs: dict[str, Any]) -> Any:
@@ -168,7 +168,7 @@ def give_gp3_its_baseline() -> None:
 
 
 def choose_minor_versions() -> None:
-    """Asked for MySQL 8.4, AWS makes 8.4.x and says so; moto says 8.4, and hides a change at each run."""
+    """For MySQL 8.4, AWS creates and reports 8.4.x; moto reports 8.4, which would hide a change at each run."""
 
     @wrap(DBInstance, "__init__")
     def make(original: Callable[..., Any], self: Any, *args: Any, **kwargs: Any) -> None:
@@ -178,7 +178,7 @@ def choose_minor_versions() -> None:
 
 
 def restore_without_deletion_protection() -> None:
-    """A restored instance of moto inherits deletion protection; on AWS it has what the request says, or none."""
+    """A restored instance in moto inherits deletion protection; on AWS it has the request's, or none."""
 
     @wrap(RDSBackend, "restore_db_instance_from_db_snapshot")
     def restore(original: Callable[..., Any], self: Any, snapshot: str, overrides: dict[str, Any]) -> Any:
@@ -191,7 +191,7 @@ def restore_without_deletion_protection() -> None:
 
 
 def accept_key_arns() -> None:
-    """DisableKey, EnableKey and the deletion calls take an ARN on AWS; moto answers 500."""
+    """DisableKey, EnableKey and the deletion calls accept an ARN on AWS; moto returns 500."""
     for name in ("disable_key", "enable_key", "cancel_key_deletion", "schedule_key_deletion"):
 
         @wrap(KmsBackend, name)
@@ -200,7 +200,7 @@ def accept_key_arns() -> None:
 
 
 def refuse_disabled_keys() -> None:
-    """A key that is disabled or to be deleted still encrypts and decrypts in moto."""
+    """A key that is disabled or pending deletion still encrypts and decrypts in moto."""
 
     def require_enabled(backend: Any, key_id: str) -> None:
         key = backend.keys[backend.any_id_to_key_id(key_id)]
@@ -225,7 +225,7 @@ def refuse_disabled_keys() -> None:
 
 
 def read_bucket_policy_conditions() -> None:
-    """moto applies a TLS-only policy to everybody; the lab's endpoint stands for AWS's own, which is TLS."""
+    """moto enforces a TLS-only policy on plain HTTP; the lab's endpoint stands for AWS's, which uses TLS."""
 
     def applies(statement: dict[str, Any]) -> bool:
         required = statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport", "true")

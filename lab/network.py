@@ -1,4 +1,4 @@
-"""The lab's network: a bridge that the hosts hang on, the way out, and the translation of public to private addresses."""
+"""The lab's network: the hosts' bridge, its uplink, and the translation of public to private addresses."""
 
 import json
 import socket
@@ -28,7 +28,7 @@ from lab.layout import (
 )
 
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
-# All labs' own: the last one that goes restores it.
+# Shared by all labs; the last one to stop restores it.
 _FORWARD_BEFORE = Path("/run/outport-lab.ip_forward")
 
 
@@ -45,12 +45,12 @@ def check_free() -> None:
             if network.subnet_of(ours):
                 raise LabError(
                     f"The lab uses the addresses {ours}, but this machine already reaches {destination} through '{device}'. "
-                    f"Take another lab, which has other addresses ({VARIABLE}=2 bin/lab up), or that interface down ('ip link set {device} down')."
+                    f"Use another lab, which has other addresses ({VARIABLE}=2 bin/lab up), or stop that one: ip link set {device} down"
                 )
 
 
 def check_firewall() -> None:
-    """Raise LabError when a firewall of this machine drops what the hosts send, and has no rule for the lab's bridge."""
+    """Raise LabError when a firewall of this machine drops the hosts' packets and has no rule for the lab's bridge."""
     rules = json.loads(run(["nft", "--json", "list", "ruleset"]))["nftables"]
     if any(BRIDGE in json.dumps(entry["rule"]) for entry in rules if "rule" in entry):
         return
@@ -58,14 +58,14 @@ def check_firewall() -> None:
         chain = entry.get("chain", {})
         if chain.get("hook") in ("forward", "input") and chain.get("policy") == "drop":
             raise LabError(
-                f"A firewall of this machine drops what no rule lets through (table {chain['table']}, chain {chain['name']}), so the lab's "
+                f"A firewall of this machine drops packets that no rule accepts (table {chain['table']}, chain {chain['name']}), so the lab's "
                 f"hosts would reach nothing. Allow the lab's bridge: 'nft insert rule {chain['family']} {chain['table']} {chain['name']} "
                 f"iifname {BRIDGE} accept', for a chain of hook forward also with oifname; or stop the firewall while the lab is up."
             )
 
 
 def check_ports() -> None:
-    """Raise LabError when another program of this machine has taken a port that the lab's services need on the bridge."""
+    """Raise LabError when another program of this machine uses a port that the lab's services need on the bridge."""
     tcp = (AWS_PORT, ACME_PORT, ACME_MANAGEMENT_PORT, METADATA_PORT, FILES_PORT, DNS_PORT, GIT_PORT)
     for kind, ports in ((socket.SOCK_STREAM, tcp), (socket.SOCK_DGRAM, (DNS_PORT,))):
         for port in ports:
@@ -76,7 +76,7 @@ def check_ports() -> None:
                     probe.bind((str(GATEWAY), port))
                 except OSError:
                     raise LabError(
-                        f"Port {port} is taken by a program that listens on all addresses; 'ss -lntup sport = :{port}' shows it. "
+                        f"Port {port} is used by a program that listens on all addresses; 'ss -lntup sport = :{port}' shows it. "
                         "Stop it while the lab is up."
                     ) from None
 
@@ -95,7 +95,7 @@ def bring_up() -> None:
 
 
 def translate(public_to_private: Mapping[str, str]) -> None:
-    """Set the whole translation: each public address to its host's private one, in one transaction."""
+    """Replace the translation of public to private addresses in one transaction."""
     pairs = ", ".join(f"{public} : {private}" for public, private in sorted(public_to_private.items()))
     elements = f"elements = {{ {pairs} }}" if pairs else ""
     run(
@@ -125,7 +125,7 @@ table ip {NFT_TABLE} {{
 
 
 def others() -> set[str]:
-    """The bridges of other labs on this machine."""
+    """Return the bridges of other labs on this machine."""
     return _bridges() - {BRIDGE}
 
 
@@ -135,12 +135,12 @@ def _bridges() -> set[str]:
 
 
 def add_address(address: IPv4Address) -> None:
-    """Give the lab's side of the bridge one more address: a service that is no host listens there."""
+    """Add an address to the bridge for a service that is not a host."""
     run(["ip", "address", "replace", f"{address}/32", "dev", BRIDGE])
 
 
 def remove_address(address: IPv4Address) -> None:
-    """Take back what add_address gave."""
+    """Remove an address from the bridge."""
     run(["ip", "address", "del", f"{address}/32", "dev", BRIDGE])
 
 

@@ -1,4 +1,4 @@
-"""What a person asks of the lab: bring it up, run a playbook in it, take it down."""
+"""The operations behind bin/lab: start the lab, run a playbook in it, stop it."""
 
 import fcntl
 import os
@@ -52,14 +52,14 @@ _SETTINGS = REPOSITORY / "inventory/lab/group_vars/all.yml"
 
 @contextmanager
 def locked() -> Iterator[None]:
-    """Hold the lab's lock; LabError when another bin/lab has it."""
+    """Hold the lab's lock. Raises LabError when another bin/lab holds it."""
     with LOCK.open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
             raise LabError(
-                f"Another bin/lab is at work ({lock.read().strip()}). Wait for it, or end it with kill."
+                f"Another bin/lab is running ({lock.read().strip()}). Wait until it ends, or stop it with kill."
             ) from None
         lock.truncate(0)
         lock.write(f"process {os.getpid()} since {time.strftime('%H:%M:%S')}")
@@ -69,12 +69,12 @@ def locked() -> Iterator[None]:
 
 
 def is_up() -> bool:
-    """Whether the lab's services run and answered."""
+    """Return whether the lab's services run and have responded."""
     return cgroups.alive(_DAEMON) and READY.exists()
 
 
 def settings() -> dict[str, object]:
-    """The lab's settings as the playbooks see them: the environment's file, then what `up` was asked for."""
+    """Return the lab's settings as the playbooks see them: the environment's file, then the options of `up`."""
     found: dict[str, object] = {}
     for file in (_SETTINGS, OVERRIDES / "group_vars/all.yml"):
         if file.exists():
@@ -83,13 +83,13 @@ def settings() -> dict[str, object]:
 
 
 def most_hosts() -> int:
-    """How many web hosts the settings allow."""
+    """Return the maximum number of web hosts."""
     return int(yaml.safe_load((REPOSITORY / "roles/settings/files/spec.yml").read_text())["web_count"]["maximum"])
 
 
 def environment() -> dict[str, str]:
-    """The variables that point Ansible, boto3 and the AWS CLI at the lab."""
-    # Ansible masks the key wherever it prints its value: it must be no word that names anything.
+    """Return the variables that point Ansible, boto3 and the AWS CLI at the lab."""
+    # Ansible masks the key's value in all output, so it must not be an ordinary word.
     return {
         "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
         "ANSIBLE_INVENTORY": f"{REPOSITORY / 'inventory/lab'},{OVERRIDES}",
@@ -106,12 +106,12 @@ def environment() -> dict[str, str]:
     }
 
 
-# Of a person's real account; the lab must never reach it.
+# Variables of a real account, which the lab must never reach.
 _FOREIGN = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
 
 
 def export_lines() -> list[str]:
-    """`environment` as lines for a shell."""
+    """Return `environment` as lines for a shell."""
     return [
         f"unset {' '.join(_FOREIGN)}",
         *(f"export {name}={shlex.quote(value)}" for name, value in environment().items()),
@@ -119,7 +119,7 @@ def export_lines() -> list[str]:
 
 
 def up(wanted: Mapping[str, object], until: str) -> None:
-    """Bring the lab up: services, then (by the production playbooks) the cloud, then (unless `until` is an earlier stage) the site."""
+    """Start the lab: services, then the production playbooks for the cloud and (unless `until` is an earlier stage) the site."""
     fresh = not is_up()
     preflight.check(fresh)
     with locked():
@@ -157,17 +157,17 @@ def up(wanted: Mapping[str, object], until: str) -> None:
 
 
 def _remember(wanted: Mapping[str, object], fresh: bool) -> None:
-    """Keep what `up` was asked for as an inventory source of its own, so that every later run sees it."""
+    """Store the options of `up` as an additional inventory source, so that later runs use them."""
     file = OVERRIDES / "group_vars/all.yml"
     if file.exists() and not fresh:
         now = settings()
         if wanted.get("web_image_name", now["web_image_name"]) != now["web_image_name"]:
             raise LabError(
-                f"The lab runs '{now['web_image_name']}', '{wanted['web_image_name']}' was asked for. Run bin/lab down first."
+                f"The lab runs '{now['web_image_name']}', but '{wanted['web_image_name']}' was requested. Run bin/lab down first."
             )
         if int(str(wanted.get("web_count", now["web_count"]))) < int(str(now["web_count"])):
             raise LabError(
-                f"The lab has {now['web_count']} hosts, {wanted['web_count']} were asked for; provisioning removes none. Run bin/lab down first."
+                f"The lab has {now['web_count']} hosts, but {wanted['web_count']} were requested; provisioning removes none. Run bin/lab down first."
             )
         wanted = (yaml.safe_load(file.read_text()) or {}) | wanted
     wanted = _places() | wanted
@@ -177,7 +177,7 @@ def _remember(wanted: Mapping[str, object], fresh: bool) -> None:
 
 
 def _places() -> dict[str, object]:
-    """The settings that name an address or a folder of lab 1, with this lab's own."""
+    """Return the settings with an address or a directory of lab 1, adapted to this lab."""
     text = _SETTINGS.read_text()
     first: dict[str, object] = yaml.safe_load(text)
     for start, ours in (("10.213.", PRIVATE), ("10.214.", PUBLIC)):
@@ -188,7 +188,7 @@ def _places() -> dict[str, object]:
 
 @contextmanager
 def _preparing() -> Iterator[None]:
-    """Hold the lock of what all labs share: this machine's packages and the images."""
+    """Hold the lock of the shared resources: this machine's packages and the images."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         try:
@@ -220,8 +220,8 @@ def _prepare() -> None:
 
 
 def _start_services(doing: Step) -> None:
-    for folder in (WWW, CERTIFICATES, DATABASES, SSH_KEY.parent):
-        folder.mkdir(parents=True, exist_ok=True)
+    for directory in (WWW, CERTIFICATES, DATABASES, SSH_KEY.parent):
+        directory.mkdir(parents=True, exist_ok=True)
     SSH_KEY.parent.chmod(0o700)
     if not SSH_KEY.exists():
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "outport-lab", "-f", SSH_KEY])
@@ -239,22 +239,22 @@ def _start_services(doing: Step) -> None:
     deadline = time.monotonic() + 60
     while not READY.exists():
         if process.poll() is not None:
-            raise LabError("The lab's services ended while they started. The cause is in the log above.")
+            raise LabError("The lab's services exited during their start. The cause is in the log above.")
         if time.monotonic() > deadline:
-            raise LabError(f"The lab's services do not answer after 60 seconds. See {LOGS}.")
+            raise LabError(f"The lab's services do not respond after 60 seconds. See {LOGS}.")
         time.sleep(0.1)
 
 
 def _publish_app() -> None:
-    """Offer this clone's HEAD, branches and tags to the hosts."""
+    """Publish this clone's HEAD, branches and tags to the hosts."""
     bare, listed = STATE / "git/app.git", STATE / "git/published"
     run(["git", "init", "--quiet", "--bare", "--initial-branch=lab", bare])
-    # A clone of another user is no danger to a command that only reads it.
+    # A clone of another user is safe for a command that only reads it.
     trust = ["-c", f"safe.directory={REPOSITORY}", "-c", f"safe.directory={REPOSITORY}/.git"]
     here = ["git", *trust, "-C", REPOSITORY, "for-each-ref", "--format=%(refname)", "refs/heads", "refs/tags"]
-    # What is called `lab` there is HEAD; a branch of that name can't be told from it.
+    # HEAD is published as the branch `lab`, so a branch of that name is not.
     wanted = [ref for ref in run(here).split() if ref != "refs/heads/lab"]
-    # First those that are gone: `fix` is in the way of `fix/login`. Others' branches stay.
+    # Prune first: a deleted branch `fix` conflicts with `fix/login`. Branches of other clones are kept.
     for ref in set(listed.read_text().split() if listed.exists() else []) - set(wanted):
         run(["git", "-C", bare, "update-ref", "-d", ref])
     refs = ["+HEAD:refs/heads/lab", *(f"+{ref}:{ref}" for ref in wanted)]
@@ -263,7 +263,7 @@ def _publish_app() -> None:
 
 
 def _play_in_step(doing: Step, playbook: str) -> None:
-    """Run a playbook with its output in the step's log, and the name of its present task beside the step."""
+    """Run a playbook with its output in the step's log, and its current task as the step's note."""
     deadline = time.monotonic() + _PLAY_TIMEOUT
     environ = {**_own_environment(), "PYTHONUNBUFFERED": "1", "ANSIBLE_FORCE_COLOR": "0"}
     problems: dict[str, str] = {}
@@ -292,16 +292,18 @@ def _play_in_step(doing: Step, playbook: str) -> None:
                 raise LabError(f"{playbook} took longer than {_PLAY_TIMEOUT // 60} minutes.")
     if problems:
         causes = "\n".join(f"The {name} does not start: {cause}" for name, cause in problems.items())
-        raise LabError(f"{causes}\nFix the cause and run the same command again. The whole log: bin/lab logs services")
+        raise LabError(
+            f"{causes}\nFix the cause and run the same command again. The complete log: bin/lab logs services"
+        )
     if process.returncode:
         raise LabError(
-            f"{playbook} failed. Mend the cause and run the same command again: it goes on where it stopped."
+            f"{playbook} failed. Fix the cause and run the same command again: it continues where it stopped."
         )
 
 
 @contextmanager
 def _ended_by_problems(process: subprocess.Popen[str], problems: dict[str, str]) -> Iterator[None]:
-    """End a playbook that waits for a host or a database which does not start; `problems` then says why, by name."""
+    """Stop a playbook that waits for a host or a database that does not start; `problems` then has the causes, by name."""
     over = threading.Event()
 
     def look() -> None:
@@ -311,17 +313,17 @@ def _ended_by_problems(process: subprocess.Popen[str], problems: dict[str, str])
                 _end(process)
                 return
 
-    watcher = threading.Thread(target=look, daemon=True)
-    watcher.start()
+    monitor = threading.Thread(target=look, daemon=True)
+    monitor.start()
     try:
         yield
     finally:
         over.set()
-        watcher.join()
+        monitor.join()
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End a playbook with all that it started."""
+    """Stop a playbook and its child processes."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
 
@@ -331,7 +333,7 @@ def _own_environment() -> dict[str, str]:
 
 
 def play(arguments: Sequence[str]) -> int:
-    """Run ansible-playbook in the lab; its exit code."""
+    """Run ansible-playbook in the lab and return its exit status."""
     _need_up()
     _publish_app()
     return subprocess.run(
@@ -345,46 +347,46 @@ def _need_up() -> None:
 
 
 def status() -> Status:
-    """The hosts, databases and names that the lab has now."""
+    """Return the lab's current hosts, databases and DNS records."""
     _need_up()
     return Status.read()
 
 
 def find_host(name: str) -> HostStatus:
-    """The host whose name, end of name, id or address is `name`."""
+    """Return the host whose name, suffix of its name, id or address is `name`."""
     found = status().hosts
     for host in found:
         if name in (host.name, host.id, host.private, host.public) or host.name.endswith(f"-{name}"):
             return host
     known = ", ".join(host.name for host in found) or "none"
-    raise LabError(f"No host is called '{name}'. Hosts: {known}.")
+    raise LabError(f"There is no host '{name}'. Hosts: {known}.")
 
 
 def ssh_command(host: HostStatus, terminal: bool = False) -> list[str]:
-    """The command that logs in to a host; with `terminal`, a command that is run there has a terminal, too."""
+    """Return the command that logs in to a host; with `terminal`, a command on the host gets a terminal as well."""
     return ["ssh", *(["-t"] if terminal else []), "-F", str(SSH_CONFIG), host.private]
 
 
 def visitor() -> Visitor:
-    """A visitor of the site, who finds it by the lab's DNS, or at the first host where the name is not in Route 53."""
+    """Return a client of the site that resolves its name by the lab's DNS, or to the first host when Route 53 lacks the name."""
     domain = str(settings()["site_domain"])
     addresses = status().names.get(domain) or [find_host("web-1").public]
     return Visitor(domain, addresses[0], SITE_CA)
 
 
 def _fetch_site() -> str:
-    """The first line of the answer to a visit of the site."""
+    """Return the status line of the site's response."""
     try:
         answer = visitor().get("/")
     except OSError as error:
-        raise LabError(f"The site can't be reached or trusted: {error}. See bin/lab logs.") from None
+        raise LabError(f"The site can't be reached over verified HTTPS: {error}. See bin/lab logs.") from None
     if answer.status != 200:
-        raise LabError(f"The site answered {answer.status} {answer.reason} instead of 200. See bin/lab logs.")
+        raise LabError(f"The site responded with {answer.status} {answer.reason} instead of 200. See bin/lab logs.")
     return f"{answer.status} {answer.reason}"
 
 
 def down() -> None:
-    """End everything and remove what it made; the cache and the logs stay."""
+    """Stop and remove everything except the cache and the logs."""
     with locked(), step("Take the lab down", "down"):
         _clear()
 
@@ -399,14 +401,14 @@ def _clear() -> None:
 
 
 def purge() -> None:
-    """`down`, and remove the cache and the logs too."""
+    """Stop the lab, and remove the cache and the logs as well."""
     with locked():
         with step("Take the lab down", "down"):
             _clear()
         if others := network.others():
             raise LabError(
-                f"Another lab runs from the images in {CACHE} ({', '.join(sorted(others))}); they stay. Take it down first."
+                f"Another lab uses the images in {CACHE} ({', '.join(sorted(others))}); they were not removed. Take it down first."
             )
-        for folder in (CACHE, LOGS):
-            if folder.exists():
-                shutil.rmtree(folder)
+        for directory in (CACHE, LOGS):
+            if directory.exists():
+                shutil.rmtree(directory)

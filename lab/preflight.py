@@ -1,4 +1,4 @@
-"""Checks, before the first change, that the lab can run on this machine; installs the packages that it lacks."""
+"""Preflight checks that the lab can run on this machine, and installation of its packages."""
 
 import os
 import shutil
@@ -26,17 +26,17 @@ _NEED_BYTES = 4 * 1024**3
 
 
 def check(fresh: bool) -> None:
-    """Raise LabError for the first thing that would stop the lab; `fresh` is whether nothing of it runs yet."""
+    """Raise LabError for the first requirement that is not met; `fresh` is whether nothing of the lab runs yet."""
     if os.geteuid() != 0:
-        raise LabError("The lab boots hosts and makes a network, so it needs root. Run: sudo bin/lab up")
+        raise LabError("The lab boots hosts and creates a network, so it needs root. Run: sudo bin/lab up")
     _check_system()
     cgroups.check()
-    for folder in (CACHE, STATE):
-        place = next(path for path in (folder, *folder.parents) if path.exists())
+    for directory in (CACHE, STATE):
+        place = next(path for path in (directory, *directory.parents) if path.exists())
         free = shutil.disk_usage(place).free
         if free < _NEED_BYTES:
             raise LabError(
-                f"The lab needs {_NEED_BYTES // 1024**3} GiB free in {folder}; found {free / 1024**3:.1f} GiB. "
+                f"The lab needs {_NEED_BYTES // 1024**3} GiB free in {directory}; found {free / 1024**3:.1f} GiB. "
                 "Make room; 'bin/lab purge' removes what the lab keeps."
             )
     if fresh:
@@ -59,14 +59,14 @@ def _check_system() -> None:
 
 
 def missing_packages() -> list[str]:
-    """The Debian packages that the lab needs and this machine lacks."""
+    """Return the required Debian packages that this machine lacks."""
     listed = run(["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n"])
     installed = {line.split()[0] for line in listed.splitlines() if line.endswith(" installed")}
     return [name for name in _PACKAGES if name not in installed]
 
 
 def install(packages: list[str], log: Path) -> None:
-    """Install Debian packages, waiting for another apt to end."""
+    """Install Debian packages; wait for another apt process."""
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     apt = ["apt-get", "--quiet", "--yes", "-o", "DPkg::Lock::Timeout=300"]
     run([*apt, "update"], log=log, env=quiet)

@@ -1,4 +1,4 @@
-"""Reconciles this machine with what playbooks make in the imitation AWS: hosts, databases, addresses, names."""
+"""Reconciles this machine with the resources in the AWS API: hosts, databases, addresses, DNS records."""
 
 import json
 import time
@@ -17,15 +17,15 @@ from lab.services import Service, set_names
 from lab.status import DatabaseStatus, HostStatus, Status
 
 _ALIVE = ("pending", "running")
-# Seconds: between attempts, and until one that runs has to have come up.
+# Seconds between attempts, and time limit for a start.
 _RETRY, _LONGEST_RETRY, _SILENT = 3, 60, 180
 _TAIL = 8
-# In a row.
+# Consecutive failures.
 _FAILURES = 3
 
 
 class Reconciler:
-    """What of the cloud exists on this machine; `reconcile` takes one step towards all of it."""
+    """The cloud's resources on this machine; `reconcile` takes one step towards the desired state."""
 
     def __init__(self, dns: Service) -> None:
         self._dns = dns
@@ -38,7 +38,7 @@ class Reconciler:
         self._failures: Counter[str] = Counter()
 
     def reconcile(self) -> None:
-        """Compare and act once; cheap when nothing is to be done."""
+        """Compare and act once; cheap when there is no difference."""
         self._instances = cloud.instances()
         for instance in self._instances:
             self._attempt(f"host {instance.name}", hosts.log(instance.id), self._reconcile_host, instance)
@@ -64,7 +64,7 @@ class Reconciler:
                 _say(f"host {instance.id} reboots")
                 hosts.start(_spec(instance))
             elif not hosts.running(instance.id):
-                _say(f"host {instance.id} has stopped by itself")
+                _say(f"host {instance.id} has shut down")
                 cloud.now_stopped(instance.id)
         elif instance.state == "stopped" and hosts.running(instance.id):
             _say(f"stopping host {instance.id}")
@@ -133,7 +133,7 @@ class Reconciler:
         Status(hosts_now, databases_now, cloud.records(), self._starts.problems).write()
 
     def _attempt(self, name: str, log: Path | None, act: Callable[..., None], *arguments: object) -> None:
-        """Act; what fails (say, the disk is full) is tried again, is reported when it keeps failing, and keeps nothing else waiting."""
+        """Act; a failure, such as a full disk, is retried, reported when it persists, and delays nothing else."""
         try:
             act(*arguments)
         except Exception as error:
@@ -145,7 +145,7 @@ class Reconciler:
             del self._failures[name]
 
     def metadata(self, address: str) -> Metadata | None:
-        """What the metadata service tells the host at `address`."""
+        """Return the metadata of the host at `address`."""
         instance = next((i for i in self._instances if i.private_address == address and i.state in _ALIVE), None)
         if instance is None:
             return None
@@ -192,17 +192,17 @@ class Reconciler:
 
 
 class Starts:
-    """Starts of hosts and databases that do not come up: each is tried again, more and more rarely, and `problems` says why, by name."""
+    """Starts of hosts and databases: failed ones are retried with a growing delay, and `problems` has their causes, by name."""
 
     def __init__(self) -> None:
         self.problems: dict[str, str] = {}
-        # When each was started last and found ended, and how often it was started.
+        # Time of the last start and of the exit, and the number of starts.
         self._started: dict[str, float] = {}
         self._ended: dict[str, float] = {}
         self._count: Counter[str] = Counter()
 
     def may_start(self, name: str, log: Path) -> bool:
-        """Whether to start it now; one that was started before has ended, and the end of its log says why."""
+        """Return whether to start it now; the cause of an earlier exit is at the end of its log."""
         now = time.monotonic()
         if name in self._started:
             ended = self._ended.setdefault(name, now)
@@ -215,18 +215,18 @@ class Starts:
         return True
 
     def is_silent(self, name: str, log: Path, what: str) -> None:
-        """Report one that runs and does not come up for too long."""
+        """Report one that runs but has exceeded the time limit for its start."""
         seconds = time.monotonic() - self._started.get(name, time.monotonic())
         if seconds > _SILENT:
             self.report(name, f"it runs since {seconds:.0f} s, and {what}", log)
 
     def is_up(self, name: str) -> None:
-        """Forget its problem."""
+        """Clear its problem."""
         for known in (self.problems, self._started, self._ended, self._count):
             known.pop(name, None)
 
     def report(self, name: str, cause: str, log: Path | None = None) -> None:
-        """Keep the first cause, with the end of a log, and write it to the daemon's log."""
+        """Record the first cause, with the end of a log, and write it to the daemon's log."""
         if name in self.problems:
             return
         lines = log.read_text(errors="replace").splitlines() if log and log.exists() else []

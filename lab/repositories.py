@@ -1,4 +1,4 @@
-"""Commits for the lab's git server: of the app, and of other apps."""
+"""Commits on the lab's git server, of the example app and of others."""
 
 import os
 import shutil
@@ -9,19 +9,19 @@ from tempfile import TemporaryDirectory
 
 from lab.layout import GATEWAY, STATE
 
-# The repository of the example app, what the lab deploys of it, and its entry.
+# The repository of the example app, the branch that the lab deploys, and its entry point.
 APP, DEPLOYED, _ENTRY = "app", "lab", "app/run.py"
-# What `publish_change` adds to the app's answers.
+# Header that `publish_change` adds to the app's responses.
 HEADER = "X-Change"
 
 
 def address(name: str) -> str:
-    """Where a host fetches a repository from."""
+    """Return the URL of a repository for the hosts."""
     return f"git://{GATEWAY}/{name}.git"
 
 
 def publish(name: str, branch: str, files: Mapping[str, str], onto: str = "", message: str = "Change the app") -> str:
-    """Put a commit on a branch of a repository; the commit.
+    """Create a commit on a branch of a repository and return its id.
 
     It has the files (contents by path) of `onto`, a branch or a commit, and those of `files`; without `onto` those alone.
     The repository is made where there is none.
@@ -29,8 +29,8 @@ def publish(name: str, branch: str, files: Mapping[str, str], onto: str = "", me
     bare = STATE / f"git/{name}.git"
     if not bare.exists():
         subprocess.run(["git", "init", "--quiet", "--bare", f"--initial-branch={branch}", bare], check=True, timeout=60)
-    with TemporaryDirectory() as folder:
-        index = str(Path(folder) / "index")
+    with TemporaryDirectory() as directory:
+        index = str(Path(directory) / "index")
         if onto:
             _git(bare, index, "read-tree", onto)
         for path, content in files.items():
@@ -44,7 +44,7 @@ def publish(name: str, branch: str, files: Mapping[str, str], onto: str = "", me
 
 
 def publish_change(branch: str, mark: str) -> str:
-    """Put a commit on a branch of the app: what the lab deploys, with one line more; the commit.
+    """Create a commit on a branch of the app, with one line added to the deployed version, and return its id.
 
     With that line each answer of the app has the header `HEADER` with the value `mark`.
     """
@@ -52,16 +52,16 @@ def publish_change(branch: str, mark: str) -> str:
     line = f'app.after_request(lambda answer: answer.headers.set("{HEADER}", "{mark}") or answer)\n'
     entry = _git(bare, os.devnull, "show", f"{DEPLOYED}:{_ENTRY}")
     known = _git(bare, os.devnull, "for-each-ref", f"refs/heads/{branch}")
-    return publish(APP, branch, {_ENTRY: f"{entry}\n{line}"}, branch if known else DEPLOYED, f"Say {mark}")
+    return publish(APP, branch, {_ENTRY: f"{entry}\n{line}"}, branch if known else DEPLOYED, f"Set the mark {mark}")
 
 
 def remove_branch(name: str, branch: str) -> None:
-    """Take a branch of a repository away. Safe to repeat."""
+    """Remove a branch of a repository. Safe to repeat."""
     _git(STATE / f"git/{name}.git", os.devnull, "update-ref", "-d", f"refs/heads/{branch}")
 
 
 def remove(name: str) -> None:
-    """Take a repository away."""
+    """Remove a repository."""
     shutil.rmtree(STATE / f"git/{name}.git")
 
 

@@ -1,4 +1,4 @@
-"""`python -m lab.screenshots`: pictures of the lab's site for docs/, on a phone and on a wide screen, light and dark."""
+"""`python -m lab.screenshots`: screenshots of the lab's site for docs/, narrow and wide, light and dark."""
 
 import io
 import secrets
@@ -12,7 +12,7 @@ from lab.browser import add_moderator, chromium, install
 from lab.console import LabError
 from lab.layout import REPOSITORY
 
-FOLDER = REPOSITORY / "docs/screenshots"
+DIRECTORY = REPOSITORY / "docs/screenshots"
 PAGES = {
     "index": "/index.html",
     "listings": "/listings.html",
@@ -25,13 +25,13 @@ PAGES = {
 MODERATION = {"queue": "/moderation/?status=published", "decision": "/moderation/listings/16"}
 WIDTHS = (390, 1440)
 SCHEMES = ("light", "dark")
-# Pixels; what is below on a long page says nothing new.
+# Pixels; the rest of a long page adds nothing.
 TALLEST = 2000
 NAME = "keeper"
 
 
 def main() -> int:
-    """Take all pictures of the site that is up; 0 when they are there."""
+    """Take all screenshots of the running site; return the exit status."""
     try:
         if not operations.is_up():
             raise LabError("The lab is not up. Run: bin/lab up")
@@ -39,7 +39,7 @@ def main() -> int:
         password = secrets.token_hex(12)
         add_moderator(NAME, password)
         site = operations.visitor()
-        FOLDER.mkdir(exist_ok=True)
+        DIRECTORY.mkdir(exist_ok=True)
         with chromium(site.domain, site.address) as browser:
             for width in WIDTHS:
                 for scheme in SCHEMES:
@@ -47,12 +47,12 @@ def main() -> int:
     except LabError as error:
         print(f"lab.screenshots: {error}", file=sys.stderr)
         return 1
-    print(f"{len(list(FOLDER.glob('*.webp')))} pictures are in {FOLDER.relative_to(REPOSITORY)}/.")
+    print(f"{len(list(DIRECTORY.glob('*.webp')))} screenshots are in {DIRECTORY.relative_to(REPOSITORY)}/.")
     return 0
 
 
 def take_all(browser: Browser, base: str, width: int, scheme: str, password: str) -> None:
-    """Take every page once."""
+    """Take a screenshot of every page."""
     context = browser.new_context(
         base_url=base,
         ignore_https_errors=True,
@@ -74,12 +74,12 @@ def take_all(browser: Browser, base: str, width: int, scheme: str, password: str
 
 
 def take(page: Page, path: str, name: str) -> None:
-    """Take one page, with the pictures that one would scroll to."""
+    """Take a screenshot of one page, with its lazy images loaded."""
     page.goto(path)
     page.evaluate("document.querySelectorAll('img').forEach((image) => { image.loading = 'eager'; })")
     page.wait_for_load_state("networkidle")
     image = Image.open(io.BytesIO(page.screenshot(full_page=True)))
-    image.crop((0, 0, image.width, min(image.height, TALLEST))).save(FOLDER / f"{name}.webp", quality=72, method=6)
+    image.crop((0, 0, image.width, min(image.height, TALLEST))).save(DIRECTORY / f"{name}.webp", quality=72, method=6)
 
 
 if __name__ == "__main__":

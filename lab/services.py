@@ -1,4 +1,4 @@
-"""The lab's other servers, each a program of Debian's: name resolution, the certificate authority, the git server, and files over HTTP."""
+"""The lab's other servers: DNS, the certificate authority, git, and files over HTTP."""
 
 import functools
 import json
@@ -33,7 +33,7 @@ _GIT = STATE / "git"
 
 
 class Service:
-    """A server program that is started, and started again when it ended."""
+    """A server program that is started, and restarted when it has exited."""
 
     def __init__(self, name: str, argv: Sequence[str | Path], env: Mapping[str, str] | None = None) -> None:
         self.name = name
@@ -42,7 +42,7 @@ class Service:
         self._process: subprocess.Popen[bytes] | None = None
 
     def ensure(self) -> bool:
-        """Start the program unless it runs; tell whether it had to be started."""
+        """Start the program unless it runs; return whether it was started."""
         if self._process and self._process.poll() is None:
             return False
         self._process = cgroups.spawn(f"service-{self.name}", self._argv, LOGS / f"service-{self.name}.log", self._env)
@@ -55,7 +55,7 @@ class Service:
 
 
 def dns() -> Service:
-    """Answers for the lab's names (see set_names) and forwards every other question as this machine asks it."""
+    """DNS server for the lab's names (see set_names); forwards all other queries to this machine's resolvers."""
     _NAMES.touch()
     here = ["--bind-interfaces", f"--listen-address={GATEWAY}", "--except-interface=lo", f"--port={DNS_PORT}"]
     ours = [
@@ -76,7 +76,7 @@ def dns() -> Service:
 
 
 def set_names(service: Service, names: Mapping[str, Sequence[str]]) -> None:
-    """Make `service` answer with these addresses for these names, and no longer with earlier ones."""
+    """Replace the records of `service`: names to addresses."""
     text = "".join(f"{address} {name}\n" for name, addresses in sorted(names.items()) for address in addresses)
     if text != _NAMES.read_text():
         _NAMES.write_text(text)
@@ -84,7 +84,7 @@ def set_names(service: Service, names: Mapping[str, Sequence[str]]) -> None:
 
 
 def acme() -> Service:
-    """Pebble: a certificate authority that checks each domain over the lab's network, on the real ports."""
+    """Pebble: a certificate authority that validates each domain over the lab's network, on the real ports."""
     certificate, key = CERTIFICATES / "acme.pem", CERTIFICATES / "acme.key"
     certificates.issue([str(GATEWAY), "acme.lab.test"], certificate, key)
     config = STATE / "pebble.json"
@@ -110,7 +110,7 @@ def acme() -> Service:
 
 
 def save_site_ca() -> bool:
-    """Write the authority's root certificate to SITE_CA; false while it does not answer. Pebble makes a new one at each start."""
+    """Write the authority's root certificate, new at each start of Pebble, to SITE_CA. Returns False while Pebble does not respond."""
     trust = ssl.create_default_context(cafile=str(certificates.CA))
     try:
         with urllib.request.urlopen(
@@ -123,14 +123,14 @@ def save_site_ca() -> bool:
 
 
 def git() -> Service:
-    """Serves the app's repository, read only."""
+    """The git server, read-only."""
     _GIT.mkdir(exist_ok=True)
     where = [f"--listen={GATEWAY}", f"--port={GIT_PORT}", f"--base-path={_GIT}"]
     return Service("git", ["git", "daemon", "--reuseaddr", "--export-all", "--informative-errors", *where, _GIT])
 
 
 def serve_files() -> None:
-    """Serve WWW over HTTP in a thread of its own: CA bundles, the stand-in for the CloudWatch agent."""
+    """Serve WWW over HTTP in its own thread: CA bundles, and the stub of the CloudWatch agent."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:

@@ -1,4 +1,4 @@
-"""What the lab has now: written by its daemon, read by its commands."""
+"""The status of the lab: written by its daemon, read by its commands."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -10,7 +10,7 @@ _FILE = STATE / "status.json"
 
 @dataclass(frozen=True)
 class HostStatus:
-    """A host: `state` as EC2 names it, `suite` Debian's, addresses IPv4."""
+    """A host: `state` in EC2's terms, `suite` of Debian, addresses IPv4."""
 
     id: str
     name: str
@@ -22,7 +22,7 @@ class HostStatus:
 
 @dataclass(frozen=True)
 class DatabaseStatus:
-    """A database: the name it answers at and that name's address."""
+    """A database: its endpoint and the address of that name."""
 
     id: str
     endpoint: str
@@ -31,7 +31,7 @@ class DatabaseStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """Everything; `names` are Route 53's A records, name to addresses, `problems` why a host or a database does not start, by its name."""
+    """The whole status; `names` are Route 53's A records; `problems` are causes of failed starts, by name of the host or database."""
 
     hosts: list[HostStatus] = field(default_factory=list)
     databases: list[DatabaseStatus] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Status:
     problems: dict[str, str] = field(default_factory=dict)
 
     def write(self) -> None:
-        """Put it where `read` finds it, at once or not at all."""
+        """Write the status atomically."""
         text = json.dumps(asdict(self), indent=1)
         if not _FILE.exists() or _FILE.read_text() != text:
             partial = _FILE.with_suffix(".partial")
@@ -48,7 +48,7 @@ class Status:
 
     @classmethod
     def read(cls) -> "Status":
-        """What was written last."""
+        """Return the last written status."""
         if not _FILE.exists():
             return cls()
         found = json.loads(_FILE.read_text())

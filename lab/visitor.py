@@ -1,4 +1,4 @@
-"""A visitor of the site: asks by its name, over TLS verified as a browser does, at the address that the lab's DNS gives."""
+"""An HTTP client of the site: by its name, over TLS verified as in a browser, at the address from the lab's DNS."""
 
 import json
 import socket
@@ -9,13 +9,13 @@ from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
 
-# Longer than the proxy waits for the app, seconds.
+# Longer than the proxy's timeout for the app, seconds.
 _TIMEOUT = 40
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer: `headers` with lower-case names."""
+    """An HTTP response; header names are in lower case."""
 
     status: int
     reason: str
@@ -23,12 +23,12 @@ class Answer:
     body: bytes
 
     def json(self) -> Any:
-        """The body as JSON."""
+        """Return the body as JSON."""
         return json.loads(self.body)
 
 
 class Visitor:
-    """Visits one site; `ca` is the PEM file of the authority to trust. Each call raises OSError when the site can't be reached or trusted."""
+    """Client of one site; `ca` is the PEM file of the authority to trust. Raises OSError when the site can't be reached over verified TLS."""
 
     def __init__(self, domain: str, address: str, ca: Path) -> None:
         self.domain, self.address = domain, address
@@ -40,7 +40,7 @@ class Visitor:
         )
 
     def certificate(self) -> dict[str, Any]:
-        """The certificate that the site shows, as ssl's getpeercert gives it."""
+        """Return the site's certificate, as ssl's getpeercert returns it."""
         with self._connect() as connection:
             return dict(connection.getpeercert() or {})
 
@@ -51,7 +51,7 @@ class Visitor:
     def ask(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Send one request and read its answer."""
+        """Send one request and return the response."""
         client = HTTPSConnection(self.domain)
         client.sock = self._connect()
         try:

@@ -1,4 +1,4 @@
-"""Runs every check of the project, in lanes side by side, and counts: what `bin/test` does."""
+"""Runs every check of the project in parallel lanes, for `bin/test`."""
 
 import argparse
 import os
@@ -19,14 +19,14 @@ PROGRAMS = ROOT / ".venv" / "bin"
 LONGEST = 900
 LINES = 150
 OLDER = "bookworm"
-# The tests' own labs; the first ones are people's.
+# Labs of the tests; lower numbers are for users.
 LABS = (8, 9)
-# End-to-end tests that the second lab makes, in this order: the last one leaves a second host behind.
+# End-to-end tests of the second lab, in this order: the last one leaves a second host.
 OF_THE_SECOND = ("any_app", "backup", "browser", "host", "site", "terminal", "troubleshooting", "two_hosts")
 
 
 class Run:
-    """One run: counts what passed and failed, and shows each check with its time."""
+    """One run: counts passed and failed tests, and shows each check with its duration."""
 
     def __init__(self, soak: bool) -> None:
         self.soak = soak
@@ -67,13 +67,15 @@ class Run:
             failed += 1
         elif not code and not passed:
             passed = 1
-        told = f"{'✗' if failed else '✓'} {name}: {passed} passed, {failed} failed  {time.monotonic() - began:.0f} s"
+        reported = (
+            f"{'✗' if failed else '✓'} {name}: {passed} passed, {failed} failed  {time.monotonic() - began:.0f} s"
+        )
         if failed:
-            told = "\n  | ".join([told, *log.read_text(errors="replace").splitlines()[-LINES:]])
+            reported = "\n  | ".join([reported, *log.read_text(errors="replace").splitlines()[-LINES:]])
         with self._lock:
             self.passed += passed
             self.failed += failed
-        self._say(told)
+        self._say(reported)
         return not failed
 
     def _say(self, words: str) -> None:
@@ -83,7 +85,7 @@ class Run:
 
 
 def environment(lab: int, soak: bool) -> dict[str, str]:
-    """What checks see: the project's tools first, plain output, and of the labs only the given one."""
+    """Return the environment of a check: the project's tools first in the path, plain output, and the given lab only."""
     longer = {"OUTPORT_SOAK": "1", "MOLECULE_SUITE": OLDER} if soak else {}
     return {
         **os.environ,
@@ -91,7 +93,7 @@ def environment(lab: int, soak: bool) -> dict[str, str]:
         "PYTHONPATH": str(ROOT),
         "NO_COLOR": "1",
         "ANSIBLE_NOCOLOR": "1",
-        # Not the one of production, which asks a real account.
+        # Not that of production, which would query a real account.
         "ANSIBLE_INVENTORY": str(ROOT / "tests/data/inventory.yml"),
         "OUTPORT_LAB": str(lab or ""),
         **longer,
@@ -99,12 +101,12 @@ def environment(lab: int, soak: bool) -> dict[str, str]:
 
 
 def lab_environment() -> list[str]:
-    """The words that run a command with the lab's environment."""
+    """Return the command prefix that sets the lab's environment."""
     return ["/bin/sh", "-c", 'eval "$(bin/lab env)"; exec "$@"', "sh"]
 
 
 def count(report: Path) -> tuple[int, int]:
-    """Passed and failed tests of a JUnit report."""
+    """Return the numbers of passed and failed tests of a JUnit report."""
     suites = list(ElementTree.parse(report).getroot().iter("testsuite"))
     total, bad = (
         sum(int(suite.get(name, 0)) for suite in suites for name in names)
@@ -114,23 +116,44 @@ def count(report: Path) -> tuple[int, int]:
 
 
 def lint(run: Run) -> None:
-    """Formatting and the linters, without a skipped rule."""
+    """Run the linters, without a skipped rule."""
     run.check("lint: ruff", ["ruff", "check", "."])
     run.check("lint: ruff format", ["ruff", "format", "--check", "."])
     run.check("lint: yamllint", ["yamllint", "--strict", "."])
     run.check("lint: ansible-lint", ["ansible-lint", "--strict"])
     run.check("lint: shellcheck", ["shellcheck", *shell_scripts()])
+    # Common misspellings, and the project's own vocabulary.
+    run.check(
+        "lint: codespell",
+        [
+            "codespell",
+            "--dictionary",
+            "-",
+            "--dictionary",
+            "tests/data/terms.txt",
+            "--ignore-words-list",
+            "selectin",
+            *prose(),
+        ],
+    )
+
+
+def prose() -> list[str]:
+    """Return the project's text files, without generated ones and those with misspellings on purpose."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    other = re.compile(r"\.(svg|jpg|png|webp|ico|txt)$|amis\.json$|^tests/test_templates\.py$")
+    return [name for name in listed.splitlines() if not other.search(name) and (ROOT / name).is_file()]
 
 
 def shell_scripts() -> list[str]:
-    """The project's files that begin as a shell script."""
+    """Return the project's shell scripts."""
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
         "\n"
     )
     return [
         name
         for name in tracked
-        # Of a template, what is rendered is a script: see tests/test_templates.py.
+        # Templates are checked after rendering: tests/test_templates.py.
         if name
         and not name.endswith(".j2")
         and (ROOT / name).is_file()
@@ -139,7 +162,7 @@ def shell_scripts() -> list[str]:
 
 
 def fast(run: Run) -> None:
-    """What needs no host."""
+    """Run the tests that need no host."""
     pytest(run, "fast tests", ["tests", "--ignore=tests/end_to_end"])
 
 
@@ -151,16 +174,16 @@ def pytest(run: Run, name: str, arguments: list[str], lab: int = 0) -> None:
 
 
 def roles(run: Run, lab: int) -> None:
-    """Each role on a fresh host: checked, converged, converged again without a change, looked at."""
+    """Test each role on a fresh host: check mode, converge, idempotence, verify."""
     if not bring_up(run, lab, "services"):
         return
-    for scenario in sorted(folder.parent.name for folder in (ROOT / "molecule").glob("*/molecule.yml")):
+    for scenario in sorted(directory.parent.name for directory in (ROOT / "molecule").glob("*/molecule.yml")):
         command = [*lab_environment(), "molecule", "test", "-s", scenario]
         run.check(f"molecule: {scenario}", command, LONGEST, LOGS / f"molecule-{scenario}.xml", lab)
 
 
 def stack(run: Run, lab: int) -> None:
-    """The whole stack, from nothing to the site, then what it promises: a lab's share of it."""
+    """Run one lab's share of the end-to-end tests, starting from nothing."""
     first = lab == LABS[0]
     if first and bring_up(run, lab, "provision"):
         run.check(
@@ -175,7 +198,7 @@ def stack(run: Run, lab: int) -> None:
 
 
 def share(lab: int) -> list[str]:
-    """The end-to-end tests of a lab, by module."""
+    """Return the end-to-end test modules of a lab."""
     if lab == LABS[1]:
         return list(OF_THE_SECOND)
     found = sorted(path.stem.removeprefix("test_") for path in (ROOT / "tests/end_to_end").glob("test_*.py"))
@@ -183,13 +206,13 @@ def share(lab: int) -> list[str]:
 
 
 def bring_up(run: Run, lab: int, until: str) -> bool:
-    """Bring a lab up to a stage."""
+    """Start a lab up to a stage."""
     command = ["bin/lab", "up", "--until", until, *(["--suite", OLDER] if run.soak else [])]
     return run.check(f"{' '.join(command)} (lab {lab})", command, 1800, lab=lab)
 
 
 def install(run: Run) -> None:
-    """Install what the checks need of Debian, before several of them could want to."""
+    """Install the Debian packages of the checks, before the lanes start."""
     programs = {"shellcheck": ["shellcheck"], "chromium": ["chromium", "fonts-dejavu-core", "fonts-noto-color-emoji"]}
     missing = [package for name, packages in programs.items() if not shutil.which(name) for package in packages]
     if missing and os.geteuid() == 0:
@@ -197,9 +220,9 @@ def install(run: Run) -> None:
         run.check(f"install {' '.join(missing)}", ["apt-get", "install", "--yes", "--no-install-recommends", *missing])
 
 
-# What runs side by side. Each stage of a lane waits for those before it.
+# Parallel lanes; the stages of a lane run one after the other.
 STAGES = ("lint", "fast", "roles", "stack")
-# What takes longer than a change can wait: roles and stack again, on the older Debian, with loads four times as long.
+# Long stages, not part of the default: roles and stack on the older Debian, with loads four times as long.
 SOAK = "soak"
 LANES: tuple[tuple[tuple[str, Callable[[Run], None]], ...], ...] = (
     (("lint", lint), ("fast", fast)),
@@ -209,7 +232,7 @@ LANES: tuple[tuple[tuple[str, Callable[[Run], None]], ...], ...] = (
 
 
 def main() -> int:
-    """Run the asked stages; 0 when all passed."""
+    """Run the requested stages; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="bin/test", description="Run the project's checks; without a name, all of them."
     )
@@ -220,7 +243,7 @@ def main() -> int:
     install(run)
     labs = LABS if {"roles", "stack"} & wanted else ()
     for lab in labs:
-        run.check(f"bin/lab down (lab {lab}, of a run that was cut off)", ["bin/lab", "down"], lab=lab)
+        run.check(f"bin/lab down (lab {lab}, of an interrupted run)", ["bin/lab", "down"], lab=lab)
     try:
         with ThreadPoolExecutor() as pool:
             lanes = [[work for name, work in lane if name in wanted] for lane in LANES]

@@ -1,4 +1,4 @@
-"""The lab's parts that need no host: metadata, network check, certificates, commands, load, words on the terminal."""
+"""The parts of the lab that need no host: metadata, preflight checks, certificates, commands, load, terminal output."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_metadata_is_a_text_or_the_names_below(path: str, text: str | None) -> N
 
 
 class Service:
-    """The metadata service on this machine's own addresses: 127.0.0.1 is a host, 127.0.0.2 another, 127.0.0.9 a stranger."""
+    """The metadata service on this machine's own addresses: 127.0.0.1 is a host, 127.0.0.2 another, 127.0.0.9 an unknown one."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -87,7 +87,7 @@ class Service:
         return answer.status, text
 
     def token(self, lifetime: str = "60", source: str = "127.0.0.1") -> tuple[int, str]:
-        """Ask for a token."""
+        """Request a token."""
         return self.ask("PUT", "api/token", source, **{LIFETIME: lifetime})
 
 
@@ -122,12 +122,12 @@ def test_another_hosts_token_is_refused(service: Service) -> None:
     assert service.ask("GET", "meta-data/instance-id", "127.0.0.2", **{TOKEN: token})[0] == 401
 
 
-def test_a_stranger_has_no_metadata(service: Service) -> None:
+def test_an_unknown_address_gets_no_metadata(service: Service) -> None:
     _, token = service.token(source="127.0.0.9")
     assert service.ask("GET", "meta-data/instance-id", "127.0.0.9", **{TOKEN: token})[0] == 404
 
 
-def test_a_token_ends(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_expires(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     _, token = service.token("60")
     later = metadata.time.monotonic() + 61
     monkeypatch.setattr(metadata.time, "monotonic", lambda: later)
@@ -143,7 +143,7 @@ def test_a_tokens_lifetime_is_one_second_to_six_hours(service: Service, lifetime
 
 
 def routes(monkeypatch: pytest.MonkeyPatch, *found: dict[str, str]) -> None:
-    """Let this machine have these routes, and no address."""
+    """Fake this machine's routes, without addresses."""
     monkeypatch.setattr(network, "run", lambda argv: json.dumps(found if "route" in argv else []))
 
 
@@ -155,14 +155,14 @@ def test_an_address_inside_the_labs_is_refused(monkeypatch: pytest.MonkeyPatch) 
 
 
 def ruleset(monkeypatch: pytest.MonkeyPatch, *entries: dict[str, object]) -> None:
-    """Let this machine have these firewall rules."""
+    """Fake this machine's firewall rules."""
     monkeypatch.setattr(network, "run", lambda argv: json.dumps({"nftables": entries}))
 
 
 DROP = {"chain": {"family": "ip", "table": "filter", "name": "FORWARD", "hook": "forward", "policy": "drop"}}
 
 
-def test_a_firewall_that_cuts_the_hosts_off_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_firewall_that_blocks_the_hosts_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     ruleset(monkeypatch, DROP)
     with pytest.raises(
         LabError, match=r"table filter, chain FORWARD.*nft insert rule ip filter FORWARD iifname outport-lab accept"
@@ -170,12 +170,12 @@ def test_a_firewall_that_cuts_the_hosts_off_is_named(monkeypatch: pytest.MonkeyP
         network.check_firewall()
 
 
-def test_a_firewall_that_knows_the_lab_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_firewall_with_a_rule_for_the_lab_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     ruleset(monkeypatch, DROP, {"rule": {"expr": [{"match": {"right": layout.BRIDGE}}, {"accept": None}]}})
     network.check_firewall()
 
 
-def test_a_taken_port_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_used_port_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setattr(network, "GATEWAY", "127.0.0.1")
         for name in (
@@ -188,19 +188,19 @@ def test_a_taken_port_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
             "GIT_PORT",
         ):
             monkeypatch.setattr(network, name, taken.getsockname()[1])
-        with pytest.raises(LabError, match=rf"Port {taken.getsockname()[1]} is taken.*Stop it while the lab is up"):
+        with pytest.raises(LabError, match=rf"Port {taken.getsockname()[1]} is used.*Stop it while the lab is up"):
             network.check_ports()
 
 
 def remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **wanted: object) -> None:
-    """Ask a lab that is up, with what it runs by default, for something."""
+    """Call `up` on a running lab with the default settings."""
     monkeypatch.setattr(operations, "OVERRIDES", tmp_path)
     operations._remember({}, fresh=True)
     operations._remember(wanted, fresh=False)
 
 
 def in_lab(number: str, *statements: str) -> subprocess.CompletedProcess[str]:
-    """Python's answer to some statements, in the lab of this number."""
+    """Return the output of Python statements, in the lab of this number."""
     return subprocess.run(
         [sys.executable, "-c", "; ".join(statements)],
         cwd=layout.REPOSITORY,
@@ -212,7 +212,7 @@ def in_lab(number: str, *statements: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_second_lab_shares_nothing_but_the_images() -> None:
-    """All that its settings name is its own, too."""
+    """Including everything that its settings name."""
     shown = [
         in_lab(
             number,
@@ -245,7 +245,7 @@ def test_a_lab_that_is_no_number_is_refused(number: str) -> None:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """A clock for the reconciler; called, it goes on."""
+    """A fake clock for the reconciler; calling it advances it."""
     now = [1000.0]
     monkeypatch.setattr(reconciler.time, "monotonic", lambda: now[0])
 
@@ -255,8 +255,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return go_on
 
 
-def test_a_host_that_ends_by_itself_is_reported_with_its_log(clock: Callable[[float], None], tmp_path: Path) -> None:
-    """And tried again, more and more rarely, until it comes up."""
+def test_a_host_that_exits_is_reported_with_its_log(clock: Callable[[float], None], tmp_path: Path) -> None:
+    """And retried with a growing delay until it starts."""
     log = tmp_path / "host.log"
     log.write_text("booting\nno such program: /sbin/init\n")
     starts = reconciler.Starts()
@@ -280,7 +280,7 @@ def test_a_host_that_ends_by_itself_is_reported_with_its_log(clock: Callable[[fl
     assert starts.may_start("host web-1", log)
 
 
-def test_a_database_that_runs_and_answers_nobody_is_reported(clock: Callable[[float], None], tmp_path: Path) -> None:
+def test_a_database_that_runs_and_does_not_respond_is_reported(clock: Callable[[float], None], tmp_path: Path) -> None:
     starts = reconciler.Starts()
     assert starts.may_start("database listings", tmp_path / "log")
     starts.is_silent("database listings", tmp_path / "log", "nobody can log in")
@@ -290,7 +290,7 @@ def test_a_database_that_runs_and_answers_nobody_is_reported(clock: Callable[[fl
     assert starts.problems == {"database listings": "it runs since 200 s, and nobody can log in"}
 
 
-def test_a_playbook_that_waits_for_what_does_not_start_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_playbook_that_waits_for_a_failed_start_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = {"host web-1": "it ended 0 s after its start"}
     monkeypatch.setattr(operations, "status", lambda: Status(problems=problem))
     found: dict[str, str] = {}
@@ -306,14 +306,14 @@ def test_a_playbook_that_waits_for_what_does_not_start_is_ended(monkeypatch: pyt
 
 def test_another_suite_than_the_labs_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(
-        LabError, match=r"runs 'debian-13-amd64-\*', 'debian-12-amd64-\*' was asked for\. Run bin/lab down first"
+        LabError, match=r"runs 'debian-13-amd64-\*', but 'debian-12-amd64-\*' was requested\. Run bin/lab down first"
     ):
         remembered(monkeypatch, tmp_path, web_image_name="debian-12-amd64-*")
 
 
 def test_fewer_hosts_than_the_lab_has_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     remembered(monkeypatch, tmp_path, web_count=3)
-    with pytest.raises(LabError, match="has 3 hosts, 1 were asked for"):
+    with pytest.raises(LabError, match="has 3 hosts, but 1 were requested"):
         operations._remember({"web_count": 1}, fresh=False)
 
 
@@ -335,14 +335,14 @@ def test_a_network_inside_the_labs_is_refused(monkeypatch: pytest.MonkeyPatch, d
         {"dst": "10.213.0.0/16", "dev": layout.BRIDGE},
     ],
 )
-def test_other_networks_and_the_labs_own_are_fine(monkeypatch: pytest.MonkeyPatch, route: dict[str, str]) -> None:
+def test_other_networks_and_the_labs_own_pass(monkeypatch: pytest.MonkeyPatch, route: dict[str, str]) -> None:
     routes(monkeypatch, route)
     network.check_free()
 
 
 @pytest.fixture
 def system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
-    """A function that lets this machine be another system."""
+    """Return a function that fakes this machine's operating system."""
 
     def become(release: str) -> None:
         file = tmp_path / "os-release"
@@ -375,12 +375,12 @@ def test_other_systems_are_refused_by_name(system: Callable[[str], None], releas
         preflight._check_system()
 
 
-def test_too_little_room_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_disk_space_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight.os, "geteuid", lambda: 0)
     monkeypatch.setattr(preflight, "_check_system", lambda: None)
     monkeypatch.setattr(preflight.cgroups, "check", lambda: None)
     usage = preflight.shutil.disk_usage("/")._replace(free=1024**3)
-    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda _folder: usage)
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda _directory: usage)
     with pytest.raises(LabError, match=r"needs 4 GiB free in .*; found 1\.0 GiB.*bin/lab purge"):
         preflight.check(fresh=False)
 
@@ -390,7 +390,7 @@ def test_too_little_room_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A certificate authority in a folder of its own."""
+    """A certificate authority in a directory of its own."""
     monkeypatch.setattr(certificates, "CA", tmp_path / "ca.pem")
     monkeypatch.setattr(certificates, "_CA_KEY", tmp_path / "ca.key")
     certificates.create_ca()
@@ -398,11 +398,11 @@ def authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def shake_hands(folder: Path, name: str) -> None:
-    """Let a client that trusts the authority meet a server with the certificate."""
-    client = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+def shake_hands(directory: Path, name: str) -> None:
+    """Connect a client that trusts the authority to a server with the certificate."""
+    client = ssl.create_default_context(cafile=str(directory / "ca.pem"))
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(folder / "server.pem", folder / "server.key")
+    server.load_cert_chain(directory / "server.pem", directory / "server.key")
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     sides = [
         client.wrap_bio(to_client, to_server, server_hostname=name),
@@ -437,7 +437,7 @@ def test_another_authoritys_certificate_is_not_trusted(authority: Path) -> None:
         shake_hands(authority, "db.lab.test")
 
 
-def test_the_authority_is_made_once(authority: Path) -> None:
+def test_the_authority_is_created_once(authority: Path) -> None:
     before = (authority / "ca.pem").read_bytes()
     certificates.create_ca()
     assert (authority / "ca.pem").read_bytes() == before
@@ -468,7 +468,7 @@ def test_an_exported_value_is_taken_literally(monkeypatch: pytest.MonkeyPatch, v
     assert shell(operations.export_lines(), 'printf %s "$SAMPLE"') == value
 
 
-def test_the_exports_forget_a_personal_account() -> None:
+def test_the_exports_unset_a_personal_account() -> None:
     assert shell(operations.export_lines(), 'printf %s%s "${AWS_PROFILE-}" "${AWS_SESSION_TOKEN-}"') == ""
 
 
@@ -477,7 +477,7 @@ def test_a_host_is_found_by_each_of_its_names(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(operations, "status", lambda: Status([host]))
     for name in ("web-1", "listings-lab-web-1", "i-1", "10.213.1.4", "10.214.0.9"):
         assert operations.find_host(name) == host
-    with pytest.raises(LabError, match=r"No host is called 'eb-1'\. Hosts: listings-lab-web-1\."):
+    with pytest.raises(LabError, match=r"There is no host 'eb-1'\. Hosts: listings-lab-web-1\."):
         operations.find_host("eb-1")
 
 
@@ -510,7 +510,7 @@ def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureF
 
 
 class Site:
-    """A visitor whose visit ends in a status or an error."""
+    """A client whose request ends in a status or an error."""
 
     domain = "listings.lab.test"
 
@@ -528,12 +528,12 @@ class Site:
     [
         (200, r"site      https://listings\.lab\.test/  200 Reason in \d+ ms"),
         (502, r"site      https://listings\.lab\.test/  502 Reason in \d+ ms"),
-        (ConnectionRefusedError("refused"), r"site .* no answer: refused"),
-        (ssl.SSLError("certificate has expired"), r"site .* no answer: .*certificate has expired.*"),
-        (http.client.RemoteDisconnected("closed"), r"site .* no answer: closed"),
+        (ConnectionRefusedError("refused"), r"site .* no response: refused"),
+        (ssl.SSLError("certificate has expired"), r"site .* no response: .*certificate has expired.*"),
+        (http.client.RemoteDisconnected("closed"), r"site .* no response: closed"),
     ],
 )
-def test_the_status_reports_whether_the_site_answers(
+def test_the_status_reports_whether_the_site_responds(
     lab: Any, monkeypatch: pytest.MonkeyPatch, end: int | Exception, line: str
 ) -> None:
     monkeypatch.setattr(operations, "status", Status)
@@ -544,7 +544,7 @@ def test_the_status_reports_whether_the_site_answers(
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "reported"),
     [
         ("", 2, "the following arguments are required: COMMAND"),
         ("upp", 2, "invalid choice: 'upp'"),
@@ -552,21 +552,21 @@ def test_the_status_reports_whether_the_site_answers(
         ("up --hosts many", 2, "invalid int value: 'many'"),
         ("up --hosts 0", 1, "bin/lab: --hosts takes 1 to 5; found 0."),
         ("up --hosts 6", 1, "bin/lab: --hosts takes 1 to 5; found 6."),
-        ("play", 1, "bin/lab: Which playbook? For example: bin/lab play site.yml --check --diff"),
+        ("play", 1, "bin/lab: The playbook is missing. Example: bin/lab play site.yml --check --diff"),
         ("play site.yml", 1, "bin/lab: The lab is not up. Run: bin/lab up"),
         ("status", 1, "bin/lab: The lab is not up. Run: bin/lab up"),
         ("ssh web-1", 1, "bin/lab: The lab is not up. Run: bin/lab up"),
-        ("logs nosuch", 1, "bin/lab: No log is called 'nosuch'. Logs: none yet."),
+        ("logs nosuch", 1, "bin/lab: There is no log 'nosuch'. Logs: none yet."),
     ],
 )
-def test_a_mistake_gives_one_clear_sentence(lab: Any, words: str, code: int, told: str) -> None:
+def test_a_mistake_gives_one_clear_sentence(lab: Any, words: str, code: int, reported: str) -> None:
     found, output, errors = lab(words)
     assert (found, output) == (code, "")
-    assert errors.splitlines()[-1].endswith(told) or told in errors.splitlines()[-1]
+    assert errors.splitlines()[-1].endswith(reported) or reported in errors.splitlines()[-1]
 
 
 @pytest.mark.parametrize("command", ["up", "down", "purge", "play site.yml"])
-def test_what_needs_root_says_so(lab: Any, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+def test_a_command_that_needs_root_reports_it(lab: Any, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     monkeypatch.setattr(cli.os, "geteuid", lambda: 1000)
     name = command.split()[0]
     assert lab(command) == (1, "", f"bin/lab: '{name}' needs root. Run: sudo bin/lab {name}\n")
@@ -578,7 +578,7 @@ def test_a_log_is_shown_from_its_end(lab: Any, tmp_path: Path) -> None:
     assert lab("logs") == (0, f"site  {tmp_path / 'site.log'}\n", "")
 
 
-def test_an_interrupted_command_says_how_to_go_on(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_command_shows_how_to_continue(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_arguments: object) -> None:
         raise KeyboardInterrupt
 
@@ -588,17 +588,17 @@ def test_an_interrupted_command_says_how_to_go_on(lab: Any, monkeypatch: pytest.
     assert "Run the same command again to go on" in errors
 
 
-def test_a_command_that_fails_is_named_with_its_last_words() -> None:
+def test_a_failed_command_is_reported_with_its_last_lines() -> None:
     with pytest.raises(LabError, match=r"'sh -c echo no room >&2; exit 3' failed with exit code 3\. no room"):
         commands.run(["sh", "-c", "echo no room >&2; exit 3"])
 
 
-def test_a_command_that_does_not_end_is_ended() -> None:
+def test_a_command_that_exceeds_its_timeout_is_stopped() -> None:
     with pytest.raises(LabError, match="'sleep 60' did not end within 0 seconds"):
         commands.run(["sleep", "60"], timeout=0.1)
 
 
-def test_a_program_that_is_missing_is_named() -> None:
+def test_a_missing_program_is_reported() -> None:
     with pytest.raises(LabError, match="'no-such-program' is not installed"):
         commands.run(["no-such-program"])
 
@@ -606,26 +606,26 @@ def test_a_program_that_is_missing_is_named() -> None:
 # Load
 
 
-# What a site says to request `number` of connection `connection`, both from 0. It closes the connection after what has no newline at its end.
+# The response to request `number` of connection `connection`, both from 0. Without a trailing newline the connection is closed.
 Answers = Callable[[int, int], bytes]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n"
 
 
 class SmallSite:
-    """A site with TLS at 127.0.0.1 that answers as it is told."""
+    """A site with TLS at 127.0.0.1 with given responses."""
 
-    def __init__(self, folder: Path, answers: Answers) -> None:
+    def __init__(self, directory: Path, answers: Answers) -> None:
         self.requests: list[bytes] = []
         self._answers = answers
         self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self._tls.load_cert_chain(folder / "server.pem", folder / "server.key")
+        self._tls.load_cert_chain(directory / "server.pem", directory / "server.key")
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=200)
         self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Stop listening."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._listener.close()
@@ -652,12 +652,12 @@ class SmallSite:
                         client.sendall(answer)
                         number += 1
             except OSError:
-                # The visitor went away, or trusts somebody else.
+                # The client closed the connection, or does not trust the certificate.
                 return
 
     @staticmethod
     def _read(client: ssl.SSLSocket) -> bytes:
-        """One request with its body; nothing at the end."""
+        """Read one request with its body; empty at the end."""
         found = b""
         while b"\r\n\r\n" not in found:
             part = client.recv(65536)
@@ -675,7 +675,7 @@ class SmallSite:
 
 @pytest.fixture
 def small_site(authority: Path) -> Iterator[Callable[[Answers], SmallSite]]:
-    """Starts a site; it is closed after the test."""
+    """Start a site; it is stopped after the test."""
     sites: list[SmallSite] = []
 
     def start(answers: Answers) -> SmallSite:
@@ -688,7 +688,7 @@ def small_site(authority: Path) -> Iterator[Callable[[Answers], SmallSite]]:
 
 
 def load_on(site: SmallSite, **options: Any) -> Result:
-    """What comes of a load of 100 requests, or as the options say, beside a block that does nothing."""
+    """Return the result of a load of 100 requests, or with other options, around an empty block."""
     defaults = {"addresses": ("127.0.0.1",), "rate": 200, "at_least": 100, "longest": 30}
     plan = Plan("db.lab.test", ca=str(certificates.CA), port=site.port, **defaults | options)
     with Load(plan) as load:
@@ -699,7 +699,7 @@ def load_on(site: SmallSite, **options: Any) -> Result:
 Sites = Callable[[Answers], SmallSite]
 
 
-def test_a_load_counts_what_it_asks(small_site: Sites) -> None:
+def test_a_load_counts_its_requests(small_site: Sites) -> None:
     site = small_site(lambda *_: OK)
     result = load_on(site)
     assert (result.total, result.by_status, result.failed, result.retried) == (100, {"200": 100}, 0, 0)
@@ -710,7 +710,7 @@ def test_a_load_counts_what_it_asks(small_site: Sites) -> None:
     assert result.seconds >= 99 / 200
 
 
-def test_an_answer_that_says_error_has_failed(small_site: Sites) -> None:
+def test_a_server_error_is_a_failure(small_site: Sites) -> None:
     site = small_site(
         lambda connection, _: b"HTTP/1.1 503 Busy\r\nContent-Length: 5\r\n\r\nbusy\n" if connection == 3 else OK
     )
@@ -719,13 +719,13 @@ def test_an_answer_that_says_error_has_failed(small_site: Sites) -> None:
     assert result.failures[0].text == "busy"
 
 
-def test_a_kept_connection_that_ends_unanswered_is_asked_again(small_site: Sites) -> None:
+def test_a_request_on_a_persistent_connection_is_retried(small_site: Sites) -> None:
     result = load_on(small_site(lambda _, number: OK if number == 0 else b""), new_share=0.0)
     assert (result.total, result.failed) == (100, 0)
     assert result.retried > 20
 
 
-def test_a_new_connection_that_ends_unanswered_has_failed(small_site: Sites) -> None:
+def test_a_request_on_a_new_connection_is_not_retried(small_site: Sites) -> None:
     result = load_on(small_site(lambda connection, _: b"" if connection % 2 else OK), new_share=1.0)
     assert 40 <= result.failed <= 60
     assert result.retried == 0
@@ -733,19 +733,19 @@ def test_a_new_connection_that_ends_unanswered_has_failed(small_site: Sites) -> 
 
 
 @pytest.mark.parametrize("part", [b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nha"])
-def test_half_an_answer_has_failed(small_site: Sites, part: bytes) -> None:
+def test_an_incomplete_response_has_failed(small_site: Sites, part: bytes) -> None:
     result = load_on(small_site(lambda _, number: part if number else OK), new_share=0.0)
     assert result.failed > 20
     assert result.retried == 0
     assert result.by_status.keys() <= {"200", "ServerDisconnectedError", "ClientPayloadError", "ClientOSError"}
 
 
-def test_an_address_that_refuses_is_left_for_the_next(small_site: Sites) -> None:
+def test_an_address_that_refuses_connections_is_skipped(small_site: Sites) -> None:
     result = load_on(small_site(lambda *_: OK), addresses=("127.0.0.2", "127.0.0.1"), new_share=1.0)
     assert (result.total, result.failed) == (100, 0)
 
 
-def test_a_site_that_nobody_vouches_for_is_not_trusted(small_site: Sites, authority: Path) -> None:
+def test_an_unknown_certificate_is_not_trusted(small_site: Sites, authority: Path) -> None:
     site = small_site(lambda *_: OK)
     (authority / "ca.pem").unlink()
     certificates.create_ca()
@@ -755,7 +755,7 @@ def test_a_site_that_nobody_vouches_for_is_not_trusted(small_site: Sites, author
 
 
 def test_a_stall_is_seen_as_latency(small_site: Sites) -> None:
-    """The site stands still for a second; who was due then is still counted, and waited."""
+    """The site stalls for a second; requests that were due then are counted with their waiting time."""
     began = time.monotonic()
 
     def answer(*_: int) -> bytes:
@@ -768,37 +768,37 @@ def test_a_stall_is_seen_as_latency(small_site: Sites) -> None:
     assert result.slowest.at < 2
 
 
-def test_a_load_goes_on_while_its_block_does(small_site: Sites) -> None:
+def test_a_load_continues_until_its_block_ends(small_site: Sites) -> None:
     plan = Plan("db.lab.test", ("127.0.0.1",), str(certificates.CA), small_site(lambda *_: OK).port, rate=100)
     with Load(plan) as load:
         time.sleep(1)
     assert 95 <= load.result.total <= 130
 
 
-def test_a_load_that_runs_out_of_time_says_so(small_site: Sites) -> None:
+def test_a_load_that_runs_out_of_time_reports_it(small_site: Sites) -> None:
     plan = Plan("db.lab.test", ("127.0.0.1",), str(certificates.CA), small_site(lambda *_: OK).port, longest=0.5)
     with pytest.raises(LabError, match=r"ran out of time: 10[01] requests in 0\.5 seconds"), Load(plan):
         time.sleep(1)
 
 
-def test_what_fails_beside_a_load_is_told_as_it_is(small_site: Sites) -> None:
+def test_an_error_in_the_block_is_reported_unchanged(small_site: Sites) -> None:
     plan = Plan("db.lab.test", ("127.0.0.1",), str(certificates.CA), small_site(lambda *_: OK).port)
     with pytest.raises(ValueError, match="by itself"), Load(plan) as load:
         raise ValueError("by itself")
     assert load._process.returncode is not None
 
 
-def test_a_load_that_can_not_begin_says_why(small_site: Sites, tmp_path: Path) -> None:
+def test_a_load_that_cannot_start_reports_why(small_site: Sites, tmp_path: Path) -> None:
     plan = Plan("db.lab.test", ("127.0.0.1",), str(tmp_path / "nothing.pem"), small_site(lambda *_: OK).port)
     with (
-        pytest.raises(LabError, match=r"The load on db\.lab\.test ended by itself: (.|\n)*FileNotFoundError"),
+        pytest.raises(LabError, match=r"The load on db\.lab\.test exited unexpectedly: (.|\n)*FileNotFoundError"),
         Load(plan),
     ):
         pass
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "reported"),
     [
         ({"rate": 0}, "a rate above 0"),
         ({"rate": 5000}, "found 5000"),
@@ -806,22 +806,22 @@ def test_a_load_that_can_not_begin_says_why(small_site: Sites, tmp_path: Path) -
         ({"at_least": 100_000}, "can't make 100000 requests at 200 a second within 180 seconds"),
     ],
 )
-def test_a_load_that_makes_no_sense_is_refused(options: dict[str, Any], told: str) -> None:
-    with pytest.raises(LabError, match=told):
+def test_an_invalid_load_is_rejected(options: dict[str, Any], reported: str) -> None:
+    with pytest.raises(LabError, match=reported):
         Plan("db.lab.test", **{"addresses": ("127.0.0.1",), "ca": "ca.pem"} | options)
 
 
-def test_a_result_is_told_in_numbers() -> None:
+def test_a_result_has_the_numbers() -> None:
     visits = [Visit(number / 10, "api", "200", "", float(number), number == 7) for number in range(1, 100)]
     result = Result((*visits, Visit(10, "page", "502", "Bad Gateway", 900.0, False)), 10.0, 3.0)
-    told = result.summary()
-    assert (told["total"], told["failed"], told["retried"]) == (100, 1, 1)
-    assert (told["p50_ms"], told["p99_ms"], told["slowest_ms"]) == (50.0, 99.0, 900.0)
-    assert told["failures"] == ["page after 10.00 s: 502 in 900 ms Bad Gateway"]
+    reported = result.summary()
+    assert (reported["total"], reported["failed"], reported["retried"]) == (100, 1, 1)
+    assert (reported["p50_ms"], reported["p99_ms"], reported["slowest_ms"]) == (50.0, 99.0, 900.0)
+    assert reported["failures"] == ["page after 10.00 s: 502 in 900 ms Bad Gateway"]
     assert "100 requests in 10 s: 1 failed, 1 sent again; 99 with 200, 1 with 502." in str(result)
 
 
-# Words on the terminal
+# Terminal output
 
 
 def test_a_step_that_fails_shows_the_end_of_its_log(
@@ -840,7 +840,7 @@ def test_a_step_that_fails_shows_the_end_of_its_log(
     assert "✗ Boil water" in output
     assert "  | line 98\n  | line 99" in output
     assert "| line 10\n" not in output
-    assert f"The whole log: {tmp_path / 'kettle.log'}" in output
+    assert f"The complete log: {tmp_path / 'kettle.log'}" in output
 
 
 def test_a_step_that_succeeds_shows_its_time_and_no_log(
@@ -854,7 +854,7 @@ def test_a_step_that_succeeds_shows_its_time_and_no_log(
     assert last.startswith("✓ Boil water  0.")
 
 
-# What is written in two places
+# Values that are written in two places
 
 
 def test_the_labs_settings_name_its_own_addresses() -> None:
@@ -873,23 +873,23 @@ def test_the_labs_settings_name_its_own_addresses() -> None:
     assert settings["web_image_name"] in layout.SUITES.values()
 
 
-def test_each_image_of_the_imitation_has_a_suite() -> None:
+def test_each_image_of_the_lab_has_a_suite() -> None:
     found = {entry["ami_id"]: entry["name"] for entry in json.loads((layout.REPOSITORY / "lab/amis.json").read_text())}
     assert found.keys() == layout.IMAGE_SUITES.keys()
     for image, suite in layout.IMAGE_SUITES.items():
         assert fnmatch.fnmatch(found[image], layout.SUITES[suite])
 
 
-def test_an_image_is_built_anew_when_what_it_trusts_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_image_is_rebuilt_when_its_cas_change(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(images, "_EXTRA_CAS", tmp_path)
     before = images.host_image("trixie")
     (tmp_path / "proxy.crt").write_text("another authority")
     assert images.host_image("trixie") != before
 
 
-def test_names_are_read_again_only_when_they_change(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_names_are_reloaded_only_when_they_change(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     class Resolver:
-        """Counts how often it reads its names."""
+        """Counts its reloads."""
 
         reloads = 0
 
@@ -932,7 +932,7 @@ def test_the_labs_repository_has_the_clones_branches_as_they_are_now(
     git("commit", "--quiet", "--allow-empty", "-m", "Fix")
     fix = git("rev-parse", "HEAD")
     assert published() == {"lab": fix, "main": first, "fix": fix, "v1": first}
-    # Another's, such as a test's, stays; one that is gone, or was forced, is so here too.
+    # Other branches, such as a test's, are kept; deletions and forced updates are published.
     git("branch", "change-1", "main", at=bare)
     git("checkout", "--quiet", "-B", "main", fix)
     git("branch", "-D", "fix")

@@ -1,4 +1,4 @@
-"""What starts a release's processes: a program gets the secrets, and /proc does not."""
+"""The launcher: a program gets the secrets, and /proc does not show them."""
 
 import json
 import os
@@ -20,25 +20,25 @@ print(json.dumps([os.environ.get("API_TOKEN"), shown, sys.argv[1:]]))
 
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
-    """A release with a script, a module and a file that tell what they got, and a launcher whose secret is `hush`."""
+    """A release with a script, a module and a file that report their environment, and a launcher with the secret `hush`."""
     programs, app = tmp_path / "release/venv/bin", tmp_path / "release/app"
     programs.mkdir(parents=True)
     app.mkdir()
     (programs / "python").symlink_to(Path(sys.executable).resolve())
     (programs / "tell").write_text(f"#!{programs}/python\n{TELL}")
     (programs / "tell").chmod(0o755)
-    (app / "told.py").write_text(TELL)
+    (app / "reported.py").write_text(TELL)
     (tmp_path / "release/secrets.json").write_text("{}")
     shutil.copy(ROOT / "roles/python_app/files/launcher/launch", tmp_path / "launch")
     (tmp_path / "decrypt").write_text("""print('{"API_TOKEN": "hush"}')\n""")
     return tmp_path / "release"
 
 
-@pytest.mark.parametrize("command", ["tell", "python -m told", "python told.py"])
-def test_a_secret_is_not_to_be_seen_in_proc(release: Path, command: str) -> None:
+@pytest.mark.parametrize("command", ["tell", "python -m reported", "python reported.py"])
+def test_a_secret_does_not_appear_in_proc(release: Path, command: str) -> None:
     commands = {"web": f"{command} --config 'a b'"}
     (release / "processes.json").write_text(json.dumps({"processes": commands}))
-    told = subprocess.run(
+    reported = subprocess.run(
         [release / "venv/bin/python", release.parent / "launch", "web"],
         cwd=release / "app",
         env={"PATH": os.environ["PATH"]},
@@ -47,11 +47,11 @@ def test_a_secret_is_not_to_be_seen_in_proc(release: Path, command: str) -> None
         check=True,
         timeout=60,
     ).stdout
-    assert json.loads(told) == ["hush", False, ["--config", "a b"]]
+    assert json.loads(reported) == ["hush", False, ["--config", "a b"]]
 
 
 @pytest.mark.parametrize("arguments", [[], ["/srv/nothing"], ["/srv/nothing", "flask", "--version"]])
-def test_run_says_how_it_is_used(arguments: list[str]) -> None:
+def test_run_shows_its_usage(arguments: list[str]) -> None:
     """The command of docs/your-app.md, without an app to run in."""
     command = ["sh", ROOT / "roles/python_app/files/launcher/run", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)

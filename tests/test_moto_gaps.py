@@ -1,4 +1,4 @@
-"""Each gap of moto that lab/moto_gaps.py closes: what AWS answers, asked through boto3."""
+"""The fixes of lab/moto_gaps.py: the responses of AWS, through boto3."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REGION = "eu-west-1"
 
 @pytest.fixture(autouse=True)
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty account of moto with its gaps closed."""
+    """An empty account of moto with the fixes."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
@@ -29,7 +29,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def client(service: str) -> Any:
-    """Return a client of the imitation."""
+    """Return a client of moto."""
     return boto3.client(service, region_name=REGION)
 
 
@@ -63,7 +63,7 @@ def make_database(**options: Any) -> dict[str, Any]:
 
 def test_another_moto_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moto, "__version__", "9.9.9")
-    with pytest.raises(RuntimeError, match=r"mends moto 5\.2\.5, found 9\.9\.9"):
+    with pytest.raises(RuntimeError, match=r"patches moto 5\.2\.5, found 9\.9\.9"):
         moto_gaps.close_gaps.__wrapped__()
 
 
@@ -83,7 +83,7 @@ def test_public_addresses_are_the_labs_and_unique() -> None:
     assert launch(public=True)["PublicIpAddress"] == "10.214.0.13"
 
 
-def test_a_released_address_is_given_out_again() -> None:
+def test_a_released_address_is_assigned_again() -> None:
     ec2 = client("ec2")
     first = ec2.allocate_address(Domain="vpc")
     ec2.allocate_address(Domain="vpc")
@@ -143,7 +143,7 @@ def test_a_restored_database_can_be_deleted() -> None:
     assert restored["DBInstance"]["DeletionProtection"] is False
 
 
-def test_a_key_is_switched_by_its_arn_and_refuses_when_off() -> None:
+def test_a_key_is_disabled_by_its_arn_and_refuses_while_disabled() -> None:
     kms = client("kms")
     arn = kms.create_key()["KeyMetadata"]["Arn"]
     blob = kms.encrypt(KeyId=arn, Plaintext=b"text")["CiphertextBlob"]
@@ -159,7 +159,7 @@ def test_a_key_is_switched_by_its_arn_and_refuses_when_off() -> None:
         kms.decrypt(CiphertextBlob=blob)
 
 
-def test_a_tls_only_policy_lets_callers_in_and_other_denials_stand() -> None:
+def test_a_tls_only_policy_allows_callers_and_other_denials_hold() -> None:
     s3 = client("s3")
     s3.create_bucket(Bucket="shop", CreateBucketConfiguration={"LocationConstraint": REGION})
     statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::shop/*"}

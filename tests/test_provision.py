@@ -31,9 +31,9 @@ CONTEXT = {"Application": "listings", "Environment": "lab"}
 
 
 class Account:
-    """An account of the imitation, and what the playbook said about it."""
+    """An account of the AWS API, and the playbook's output about it."""
 
-    def __init__(self, port: int, folder: Path) -> None:
+    def __init__(self, port: int, directory: Path) -> None:
         # Without a region: the settings name it.
         self.environment = {key: value for key, value in os.environ.items() if "REGION" not in key} | {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
@@ -41,17 +41,17 @@ class Account:
             "AWS_SECRET_ACCESS_KEY": "not-a-secret",
             "ANSIBLE_INVENTORY": "inventory/lab",
         }
-        self.key = folder / "id.pub"
+        self.key = directory / "id.pub"
         public = Ed25519PrivateKey.generate().public_key()
         self.key.write_bytes(public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH))
 
     def provision(self, *arguments: str) -> str:
-        """Run the playbook and return all that it printed; it has to succeed."""
+        """Run the playbook, which has to succeed, and return its output."""
         command = ["ansible-playbook", "playbooks/provision.yml", "-e", f"ssh_public_key_file={self.key}", *arguments]
         return self.run(*command, errors=True)
 
     def run(self, program: str, *arguments: str, errors: bool = False) -> str:
-        """Run one of Ansible's programs and return its output, with or without stderr; it has to succeed."""
+        """Run one of Ansible's programs, which has to succeed, and return its output, with or without stderr."""
         result = subprocess.run(
             [str(PROGRAMS / program), *arguments],
             cwd=ROOT,
@@ -65,7 +65,7 @@ class Account:
         return result.stdout + result.stderr if errors else result.stdout
 
     def client(self, service: str) -> Any:
-        """Return a client of the imitation."""
+        """Return a client of the AWS API."""
         return boto3.client(
             service,
             endpoint_url=self.environment["AWS_ENDPOINT_URL"],
@@ -83,19 +83,19 @@ class Account:
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[Account]:
+def serve(directory: Path) -> Iterator[Account]:
     """Serve an empty account on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     surroundings = os.environ | {"MOTO_AMIS_PATH": str(ROOT / "lab/amis.json")}
-    with (folder / "server.log").open("w") as log:
+    with (directory / "server.log").open("w") as log:
         server = subprocess.Popen(
             [sys.executable, "-c", SERVE, "-p", str(port)], cwd=ROOT, env=surroundings, stdout=log, stderr=log
         )
         try:
             wait_for(port, server)
-            yield Account(port, folder)
+            yield Account(port, directory)
         finally:
             server.terminate()
             server.wait(timeout=10)
@@ -109,7 +109,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 
 
 def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
-    """Return when the server answers; it has 30 seconds."""
+    """Wait until the server responds, for up to 30 seconds."""
     end = time.monotonic() + 30
     while time.monotonic() < end:
         assert server.poll() is None, "the server ended"
@@ -123,7 +123,7 @@ def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture(scope="module")
 def outputs(account: Account, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Check an empty account; meanwhile make everything in another one, twice. Return the outputs."""
+    """Check an empty account, and in parallel provision another one twice. Return the outputs."""
     with serve(tmp_path_factory.mktemp("empty")) as empty, ThreadPoolExecutor() as pool:
         check = pool.submit(empty.provision, "--check", "--diff")
         first = account.provision("--diff", "-vvv")
@@ -140,7 +140,7 @@ def test_a_check_of_an_empty_account_passes_and_announces_changes(outputs: dict[
     assert recap(outputs["check"], "changed") > 10
 
 
-def test_the_first_run_makes_things_and_says_what_is_next(outputs: dict[str, str]) -> None:
+def test_the_first_run_makes_things_and_shows_what_is_next(outputs: dict[str, str]) -> None:
     assert recap(outputs["first"], "changed") > 15
     assert "listings-lab: 1 web host(s) at 10.214.0.10" in outputs["first"]
     assert "site.yml" in outputs["first"]
@@ -157,7 +157,7 @@ def test_no_output_has_the_password(account: Account, outputs: dict[str, str]) -
         assert password not in output, name
 
 
-def test_the_credentials_are_complete_and_open_only_in_their_context(account: Account, outputs: dict[str, str]) -> None:
+def test_the_credentials_are_complete_and_bound_to_their_context(account: Account, outputs: dict[str, str]) -> None:
     credentials = account.credentials()
     assert sorted(credentials) == ["dbname", "host", "password", "port", "username"]
     assert credentials["host"].startswith("listings-lab.")
@@ -167,7 +167,7 @@ def test_the_credentials_are_complete_and_open_only_in_their_context(account: Ac
         kms.decrypt(CiphertextBlob=base64.b64decode(parameter["Value"]), EncryptionContext={"Application": "other"})
 
 
-def test_security_groups_let_in_what_they_must_and_no_more(account: Account, outputs: dict[str, str]) -> None:
+def test_security_groups_allow_only_what_is_needed(account: Account, outputs: dict[str, str]) -> None:
     groups = {group["GroupName"]: group for group in account.client("ec2").describe_security_groups()["SecurityGroups"]}
     web, database = groups["listings-lab-web"], groups["listings-lab-database"]
     opened = {
@@ -185,7 +185,7 @@ def test_security_groups_let_in_what_they_must_and_no_more(account: Account, out
     assert database["IpPermissionsEgress"] == []
 
 
-def test_the_database_is_closed_encrypted_and_wants_tls(account: Account, outputs: dict[str, str]) -> None:
+def test_the_database_is_private_encrypted_and_requires_tls(account: Account, outputs: dict[str, str]) -> None:
     rds = account.client("rds")
     (found,) = rds.describe_db_instances()["DBInstances"]
     assert (found["PubliclyAccessible"], found["StorageEncrypted"], found["StorageType"]) == (False, True, "gp3")
@@ -194,7 +194,7 @@ def test_the_database_is_closed_encrypted_and_wants_tls(account: Account, output
     assert values["require_secure_transport"] == "1"
 
 
-def test_the_host_asks_for_tokens_and_knows_its_image_and_profile(account: Account, outputs: dict[str, str]) -> None:
+def test_the_host_has_imdsv2_its_image_and_its_profile(account: Account, outputs: dict[str, str]) -> None:
     (reservation,) = account.client("ec2").describe_instances()["Reservations"]
     (host,) = reservation["Instances"]
     assert host["ImageId"] == "ami-00000000000000013"
@@ -205,7 +205,7 @@ def test_the_host_asks_for_tokens_and_knows_its_image_and_profile(account: Accou
     )
 
 
-def test_the_buckets_are_closed_and_backups_expire(account: Account, outputs: dict[str, str]) -> None:
+def test_the_buckets_are_private_and_backups_expire(account: Account, outputs: dict[str, str]) -> None:
     s3 = account.client("s3")
     for kind in ("media", "backups"):
         bucket = f"listings-lab-{kind}-123456789012"

@@ -1,4 +1,4 @@
-"""What is shown of a command of a release that failed."""
+"""The error message of a failed command of a release."""
 
 from __future__ import annotations
 

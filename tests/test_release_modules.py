@@ -1,4 +1,4 @@
-"""What the modules of a release decide by: the proxy's log, and who holds the lock."""
+"""The inputs of the release modules: the proxy's log, the lock, and the history."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def log(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_was_usual_is_read_from_the_logs_end(log: Path) -> None:
+def test_the_baseline_is_read_from_the_end_of_the_log(log: Path) -> None:
     usual = traffic.AccessLog(str(log)).since(1005)
     assert (usual.requests, usual.failed, usual.median) == (5, 0, 0.2)
 
@@ -47,14 +47,14 @@ def test_only_requests_that_began_after_the_switch_count(log: Path) -> None:
     assert (seen.error_rate, seen.slowest) == (50, 1.5)
 
 
-def test_what_is_slow_at_first_only_is_not_slow() -> None:
+def test_slow_first_responses_are_ignored() -> None:
     seen = traffic.Traffic(seconds=[3.0] * 30 + [0.1] * 31)
     assert (seen.late_median, seen.median) == (0.1, 0.1)
     assert traffic.Traffic(seconds=[3.0] * 40 + [0.1] * 30).late_median == 0.1
     assert traffic.Traffic(seconds=[0.1] * 30 + [3.0] * 40).late_median == 3.0
 
 
-def test_half_a_line_is_read_when_it_is_whole(log: Path) -> None:
+def test_an_incomplete_line_is_read_when_it_is_complete(log: Path) -> None:
     access, seen = traffic.AccessLog(str(log)), traffic.Traffic()
     whole = line(1100)
     for part in (whole[:20], whole[20:]):
@@ -107,13 +107,13 @@ def test_a_lock_is_taken_once(tmp_path: Path) -> None:
         ({"machine": "other", "process": 9}, False),
     ],
 )
-def test_only_a_run_of_the_same_machine_is_known_to_be_no_more(held: dict[str, Any], stale: bool) -> None:
+def test_only_a_run_of_the_same_machine_can_be_stale(held: dict[str, Any], stale: bool) -> None:
     assert deploy_lock.is_stale(held, HOLDER) is stale
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(5, "5 s"), (240, "4 min"), (3 * 3600 + 120, "3 h 2 min")])
-def test_a_time_span_is_said_as_people_say_it(seconds: int, said: str) -> None:
-    assert deploy_lock.ago(seconds) == said
+@pytest.mark.parametrize(("seconds", "messages"), [(5, "5 s"), (240, "4 min"), (3 * 3600 + 120, "3 h 2 min")])
+def test_a_time_span_is_shown_in_words(seconds: int, messages: str) -> None:
+    assert deploy_lock.ago(seconds) == messages
 
 
 def test_the_session_is_this_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Which releases and virtual environments of a host a build removes. The list of units is systemd's, imitated."""
+"""The releases and virtual environments that a build removes, with a fake list of systemd units."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
 
 
 def add(context: Context, release_id: str, built: int = 0) -> None:
-    """Add a release with an environment of its own; complete since `built` seconds, incomplete for 0."""
+    """Add a release with its own environment; complete since `built` seconds, incomplete for 0."""
     release, environment = context.app.release(release_id), context.app.environment(f"of-{release_id}")
     release.directory.mkdir(parents=True)
     environment.directory.mkdir(parents=True)
@@ -33,7 +33,7 @@ def add(context: Context, release_id: str, built: int = 0) -> None:
 
 
 def left(context: Context) -> set[str]:
-    """The releases that are left, each with its environment."""
+    """Return the remaining releases, each with its environment."""
     releases = {release.id for release in context.app.all_releases()}
     assert {path.name for path in context.app.environments.iterdir()} == {f"of-{release}" for release in releases}
     return releases

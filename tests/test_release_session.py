@@ -1,4 +1,4 @@
-"""Who runs a playbook: the lock of the releases tells runs apart by it."""
+"""The identity of a playbook run, by which the deploy lock distinguishes runs."""
 
 import importlib.util
 import os
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def test_a_narrow_terminal_hides_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a terminal, ps cuts the command lines as well: then a run did not know its own playbook, and kept the lock."""
+    """Without a terminal, ps truncates the command lines as well: a run then did not find its own playbook, and kept the lock."""
     spec = importlib.util.spec_from_file_location("session", ROOT / "plugins/lookup/release_session.py")
     assert spec
     assert spec.loader

@@ -1,4 +1,4 @@
-"""What a switch decides when a release does not do well: which one serves in the end, what runs, and what the message says.
+"""The decisions of a switch with a bad release: which release is live in the end, what runs, and the message.
 
 The host is imitated, on a clock of its own; what it says of real releases is in tests/end_to_end/test_refused_releases.py.
 """
@@ -49,25 +49,25 @@ def entry(now: float, status: int, seconds: float) -> dict[str, Any]:
 class Host:
     """A host with two releases, the old one live; `now` is its clock, in seconds since the switch began."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, directory: Path) -> None:
         self.now = 0.0
-        self.folder = folder
+        self.directory = directory
         self.active = {f"shop@{OLD}.service"}
-        # What the new release does, by the clock.
+        # The behaviour of the new release over time.
         self.ends_at = self.worker_dies_at = float("inf")
         self.restarts = 0
         self.health: Callable[[float], str | None] = lambda _: None
         self.traffic: Callable[[float], list[dict[str, Any]]] = lambda _: []
-        self.said = ["out of paper"]
+        self.messages = ["out of paper"]
         for release in (OLD, NEW):
-            (folder / "releases" / release / "run").mkdir(parents=True)
-        (folder / "live").symlink_to(f"releases/{OLD}")
-        (folder / "access.log").write_text("".join(f"{json.dumps(entry(-1, 200, 0.1))}\n" for _ in range(30)))
+            (directory / "releases" / release / "run").mkdir(parents=True)
+        (directory / "live").symlink_to(f"releases/{OLD}")
+        (directory / "access.log").write_text("".join(f"{json.dumps(entry(-1, 200, 0.1))}\n" for _ in range(30)))
 
     def sleep(self, seconds: float) -> None:
-        """Let the time go by."""
+        """Advance the clock."""
         self.now += seconds
-        with (self.folder / "access.log").open("a") as log:
+        with (self.directory / "access.log").open("a") as log:
             log.writelines(json.dumps(entry) + "\n" for entry in self.traffic(self.now))
 
     def listed(self, *patterns: str) -> list[str]:
@@ -77,17 +77,17 @@ class Host:
     @property
     def live(self) -> str:
         """The release that the link leads to."""
-        return (self.folder / "live").resolve().name
+        return (self.directory / "live").resolve().name
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """What the host remembers."""
-        return [json.loads(line) for line in (self.folder / "history.jsonl").read_text().splitlines()]
+        """The history of the host."""
+        return [json.loads(line) for line in (self.directory / "history.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    """The host, in place of systemd, the journal and the clock."""
+    """The fake host, instead of systemd, the journal and the clock."""
     found = Host(tmp_path)
 
     def state_of(unit: str) -> State:
@@ -108,7 +108,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 
         def log(self) -> list[str]:
             died = "[1] [ERROR] Worker (pid:7) was sent SIGKILL! Perhaps out of memory?"
-            return [*found.said, *([died] if found.now >= found.worker_dies_at else [])]
+            return [*found.messages, *([died] if found.now >= found.worker_dies_at else [])]
 
     clock = type("Clock", (), {"time": lambda: found.now, "monotonic": lambda: found.now, "sleep": found.sleep})
     monkeypatch.setattr(switch, "time", clock)
@@ -121,58 +121,58 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 
 def run(host: Host, **options: Any) -> Any:
     """Switch the host to the new release."""
-    places = {"root": str(host.folder), "access_log": str(host.folder / "access.log")}
+    places = {"root": str(host.directory), "access_log": str(host.directory / "access.log")}
     found = switch.Switch({**OPTIONS, **places, **options}, {})
     found.run()
     return found
 
 
 def refused(host: Host, **options: Any) -> str:
-    """Switch to a release that is no good: the old one serves alone in the end; the message."""
+    """Switch to a bad release, check that only the old one is live in the end, and return the message."""
     with pytest.raises(ReleaseError) as error:
         run(host, **options)
     assert host.live == OLD
     assert host.active == {f"shop@{OLD}.service"}
-    assert not (host.folder / "releases" / NEW / ".proved").exists()
+    assert not (host.directory / "releases" / NEW / ".proved").exists()
     (entry,) = host.history
     assert (entry["outcome"], entry["from"], entry["to"], entry["by"]) == ("refused", OLD, NEW, "ops")
     assert "out of paper" in str(error.value)
     return str(error.value)
 
 
-def test_a_good_release_serves_alone(host: Host) -> None:
+def test_a_good_release_goes_live_alone(host: Host) -> None:
     found = run(host)
     assert (host.live, host.active) == (NEW, {f"shop@{NEW}.service"})
-    assert (host.folder / "previous").resolve().name == OLD
-    assert (host.folder / "releases" / NEW / "schema").read_text() == "7"
+    assert (host.directory / "previous").resolve().name == OLD
+    assert (host.directory / "releases" / NEW / "schema").read_text() == "7"
     assert found.phases["ready"] == pytest.approx(6, abs=0.5)
     assert host.history[0]["outcome"] == "done"
 
 
-def test_one_that_proved_itself_does_not_have_to_again(host: Host) -> None:
-    (host.folder / "releases" / NEW / ".proved").touch()
+def test_a_verified_release_skips_the_readiness_delay(host: Host) -> None:
+    (host.directory / "releases" / NEW / ".proved").touch()
     assert run(host).phases["ready"] == 0
 
 
-def test_one_that_does_not_come_up_is_refused(host: Host) -> None:
+def test_one_that_does_not_start_is_refused(host: Host) -> None:
     host.restarts, host.health = 2, lambda _: "no response: [Errno 2]"
-    said = refused(host)
-    assert "the release exited each time that it was started" in said
-    assert f"It got no traffic; release {OLD} is live." in said
+    messages = refused(host)
+    assert "the release exited each time that it was started" in messages
+    assert f"It got no traffic; release {OLD} is live." in messages
 
 
-def test_one_that_ends_before_its_turn_is_refused(host: Host) -> None:
+def test_one_that_exits_during_its_readiness_delay_is_refused(host: Host) -> None:
     host.ends_at = 5
-    said = refused(host)
-    assert "the release exited during its readiness delay (signal)" in said
-    assert "It got no traffic" in said
+    messages = refused(host)
+    assert "the release exited during its readiness delay (signal)" in messages
+    assert "It got no traffic" in messages
 
 
-def test_one_that_ends_while_it_serves_is_taken_back(host: Host) -> None:
+def test_one_that_exits_while_it_is_live_is_rolled_back(host: Host) -> None:
     host.ends_at = 9
-    said = refused(host)
-    assert "the release exited while it was live (signal)" in said
-    assert "It was rolled back after 9 s" in said
+    messages = refused(host)
+    assert "the release exited while it was live (signal)" in messages
+    assert "It was rolled back after 9 s" in messages
 
 
 @pytest.mark.parametrize(("at", "when"), [(3, "during its readiness delay"), (8, "while it was live")])
@@ -181,36 +181,36 @@ def test_a_worker_that_dies_is_the_releases_fault(host: Host, at: float, when: s
     assert f"a worker of the release died {when}; gunicorn logged 'Worker (pid:7) was sent SIGKILL" in refused(host)
 
 
-def test_one_that_answers_too_late_is_refused(host: Host) -> None:
+def test_one_that_responds_too_late_is_refused(host: Host) -> None:
     host.health = lambda now: "no response within 4 seconds" if now < 60 else None
     assert "expected 200 from /healthz within 8 seconds, found no response." in refused(host, health_timeout=8)
 
 
-def test_one_that_falls_ill_is_refused(host: Host) -> None:
+def test_one_that_becomes_unhealthy_is_refused(host: Host) -> None:
     host.health = lambda now: None if now < 2 else "500 INTERNAL SERVER ERROR with the body 'no ink left'"
-    said = refused(host)
-    assert "expected 200 from /healthz during its readiness delay, found 500" in said
-    assert "no ink left" in said
+    messages = refused(host)
+    assert "expected 200 from /healthz during its readiness delay, found 500" in messages
+    assert "no ink left" in messages
 
 
-def test_one_late_answer_is_no_illness(host: Host) -> None:
+def test_one_late_response_is_tolerated(host: Host) -> None:
     host.health = lambda now: "500 INTERNAL SERVER ERROR" if 2 <= now < 2.5 else None
     run(host)
     assert host.live == NEW
 
 
-def test_one_that_answers_visitors_with_errors_is_taken_back(host: Host) -> None:
+def test_one_that_returns_errors_is_rolled_back(host: Host) -> None:
     host.traffic = lambda now: [entry(now, 500 if now > 5.9 else 200, 0)] * 2
     assert "responses were errors (100 %); the baseline is 0 %" in refused(host)
 
 
-def test_one_that_is_much_slower_is_taken_back(host: Host) -> None:
+def test_one_that_is_much_slower_is_rolled_back(host: Host) -> None:
     host.traffic = lambda now: [entry(now, 200, 2 if now > 8 else 0.1)] * 5
     assert "the median response time was 2.00 s" in refused(host)
 
 
-def test_the_first_release_has_nothing_to_go_back_to(host: Host) -> None:
-    (host.folder / "live").unlink()
+def test_the_first_release_cannot_be_rolled_back(host: Host) -> None:
+    (host.directory / "live").unlink()
     host.active.clear()
     host.ends_at = 9
     with pytest.raises(ReleaseError, match="There is no other release to roll back to"):
@@ -265,13 +265,13 @@ def answering(
     ],
     ids=["good", "body", "other-body", "error", "redirect", "late"],
 )
-def test_a_healthy_answer_is_the_expected_one(
+def test_the_expected_response_is_healthy(
     tmp_path: Path, answer: dict[str, Any], pattern: str, found: str | None
 ) -> None:
     with answering(tmp_path / "socket", **answer) as path:
-        said = Health("/healthz", "shop.lab.test", pattern).probe(path, 0.3)
-    assert said is None if found is None else said.startswith(found)
+        messages = Health("/healthz", "shop.lab.test", pattern).probe(path, 0.3)
+    assert messages is None if found is None else messages.startswith(found)
 
 
-def test_a_socket_where_nobody_listens_is_no_answer(tmp_path: Path) -> None:
+def test_a_socket_without_a_listener_is_no_response(tmp_path: Path) -> None:
     assert Health("/", "shop.lab.test", "").probe(str(tmp_path / "socket"), 0.3).startswith("no response: [Errno 2]")

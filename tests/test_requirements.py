@@ -1,4 +1,4 @@
-"""What the text of a requirements file says: which packages it names, and whether it locks them."""
+"""Requirements files: their packages, and whether they are locked."""
 
 from __future__ import annotations
 

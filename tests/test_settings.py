@@ -1,4 +1,4 @@
-"""The settings check: each kind of mistake is named, with the file and what is allowed."""
+"""The settings check: each kind of error is reported, with the file and what is allowed."""
 
 from __future__ import annotations
 
@@ -28,42 +28,42 @@ def load_filter() -> Any:
 settings = load_filter()
 SPECS = settings.load(ROOT / "roles/settings/files/spec.yml")
 REQUIRED = [name for name, spec in SPECS.items() if "default" not in spec]
-# What is given on the command line, for one run.
+# Settings of a single run, on the command line.
 ONCE = [name for name, spec in SPECS.items() if spec.get("once")]
 LASTING = [name for name in SPECS if name not in ONCE]
 NOTHING: dict[str, Any] = {"list": [], "dict": {}}
 
 
 class Environment:
-    """An inventory folder with right settings, to be spoilt by a test."""
+    """An inventory directory with valid settings, for a test to change."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.file = folder / "group_vars/all.yml"
-        shutil.copytree(ROOT / "inventory/lab", folder)
-        key = folder.with_suffix(".pub")
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.file = directory / "group_vars/all.yml"
+        shutil.copytree(ROOT / "inventory/lab", directory)
+        key = directory.with_suffix(".pub")
         key.write_text(PUBLIC_KEY)
         self.values = yaml.safe_load(self.file.read_text()) | {"ssh_public_key_file": str(key)}
         self.write()
 
     def write(self) -> None:
-        """Put the values into the settings file."""
+        """Write the values to the settings file."""
         self.file.write_text(yaml.safe_dump(self.values, sort_keys=False))
 
     def problems(self, **changes: Any) -> list[str]:
-        """Return what the check says after these changes; a change to `None` is an empty line."""
+        """Return the problems after these changes; `None` is an empty line."""
         self.values |= changes
         self.write()
         return self.check(self.values)
 
     def check(self, values: dict[str, Any], *more_sources: Path) -> list[str]:
-        """Return what the check says about these values."""
-        return settings.settings_problems(values, [str(self.folder), *map(str, more_sources)], str(ROOT))
+        """Return the problems of these values."""
+        return settings.settings_problems(values, [str(self.directory), *map(str, more_sources)], str(ROOT))
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Environment:
-    """Return a right environment."""
+    """Return a valid environment."""
     return Environment(tmp_path / "lab")
 
 
@@ -73,7 +73,7 @@ def only(problems: list[str]) -> str:
     return problems[0]
 
 
-def test_right_settings_have_no_problems(environment: Environment) -> None:
+def test_valid_settings_have_no_problems(environment: Environment) -> None:
     assert environment.problems() == []
 
 
@@ -87,7 +87,7 @@ def test_a_missing_setting_is_named_with_its_file(environment: Environment, name
 
 
 @pytest.mark.parametrize("name", LASTING)
-def test_an_empty_line_is_no_value(environment: Environment, name: str) -> None:
+def test_an_empty_line_is_not_a_value(environment: Environment, name: str) -> None:
     assert f"{name} ({environment.file}:" in only(environment.problems(**{name: None}))
 
 
@@ -138,20 +138,20 @@ def test_an_empty_line_is_no_value(environment: Environment, name: str) -> None:
         ("deploy_batches", ["half"]),
     ],
 )
-def test_a_wrong_value_is_quoted_with_what_is_allowed(environment: Environment, name: str, value: Any) -> None:
+def test_an_invalid_value_is_quoted_with_what_is_allowed(environment: Environment, name: str, value: Any) -> None:
     problem = environment.problems(**{name: value})[0]
     assert problem.startswith(f"{name} ({environment.file}:")
     assert str(value if not isinstance(value, list) else value[0]) in problem
     assert problem.endswith(f"Allowed: {SPECS[name]['expected']}")
 
 
-def test_a_private_key_is_no_public_key(environment: Environment) -> None:
+def test_a_private_key_is_not_a_public_key(environment: Environment) -> None:
     Path(environment.values["ssh_public_key_file"]).write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
     assert "does not contain a public key" in only(environment.problems())
 
 
 @pytest.mark.parametrize("name", [name for name in LASTING if SPECS[name].get("empty")])
-def test_settings_that_may_be_none_take_it(environment: Environment, name: str) -> None:
+def test_settings_that_may_be_empty_accept_it(environment: Environment, name: str) -> None:
     assert environment.problems(**{name: NOTHING.get(SPECS[name]["type"], "")}) == []
 
 
@@ -169,14 +169,14 @@ def test_settings_that_may_be_none_take_it(environment: Environment, name: str) 
         ("app_static", {"/static/": "../../etc"}, '/static/: "../../etc"'),
     ],
 )
-def test_a_wrong_entry_is_quoted(environment: Environment, name: str, value: Any, found: str) -> None:
+def test_an_invalid_entry_is_quoted(environment: Environment, name: str, value: Any, found: str) -> None:
     problem = only(environment.problems(**{name: value}))
     assert problem.startswith(f"{name} ({environment.file}:")
     assert f"found {found}" in problem
     assert problem.endswith(f"Allowed: {SPECS[name]['expected']}")
 
 
-def test_right_entries_are_taken(environment: Environment) -> None:
+def test_valid_entries_are_accepted(environment: Environment) -> None:
     values = {
         "app_environment": {"LOG_LEVEL": "info", "PAGE_SIZE": 20},
         "app_secrets": {"SECRET_KEY": "A" * 200 + "=="},
@@ -189,11 +189,11 @@ def test_right_entries_are_taken(environment: Environment) -> None:
 
 
 @pytest.mark.parametrize("name", ONCE)
-def test_what_is_for_one_run_is_no_setting(environment: Environment, name: str) -> None:
+def test_a_setting_of_a_single_run_is_rejected_in_a_file(environment: Environment, name: str) -> None:
     assert only(environment.problems(**{name: SPECS[name]["default"]})).endswith(f"-e {name}=…")
 
 
-def test_what_is_for_one_run_is_checked(environment: Environment) -> None:
+def test_a_setting_of_a_single_run_is_checked(environment: Environment) -> None:
     problem = only(environment.check(environment.values | {"ref": "HEAD"}))
     assert problem.startswith('ref (from the command line): found "HEAD"')
     assert environment.check(environment.values | {"break_lock": "true", "release": "0123"}) == []
@@ -230,16 +230,16 @@ def test_role_options_and_connection_variables_are_known(environment: Environmen
     assert environment.problems(aws_dns_ttl=60, ansible_port=2222) == []
 
 
-def test_a_variable_that_the_wiring_outranks_is_refused(environment: Environment) -> None:
+def test_a_variable_that_the_wiring_overrides_is_refused(environment: Environment) -> None:
     assert "group_vars/all/aws_wiring.yml:" in only(environment.problems(aws_dns_zone="other.test"))
 
 
-def test_the_region_has_to_be_the_inventorys(environment: Environment) -> None:
+def test_the_region_has_to_match_the_inventory(environment: Environment) -> None:
     problem = only(environment.problems(aws_region="eu-central-1"))
     assert "aws_ec2.yml has regions: ['eu-west-1']" in problem
 
 
-def test_the_environment_has_to_be_the_inventorys(environment: Environment) -> None:
+def test_the_environment_has_to_match_the_inventory(environment: Environment) -> None:
     assert "filters by tag:Environment lab" in only(environment.problems(environment_name="staging"))
 
 
@@ -247,16 +247,16 @@ def test_the_site_has_to_be_in_its_zone(environment: Environment) -> None:
     assert only(environment.problems(site_domain="shop.example.com")).startswith('dns_zone: found "lab.test"')
 
 
-def test_all_problems_are_told_at_once(environment: Environment) -> None:
+def test_all_problems_are_reported_at_once(environment: Environment) -> None:
     assert len(environment.problems(web_count=0, web_cuont=2, acme_email=None)) == 3
 
 
-def test_an_environment_without_settings_is_told_where_they_go(tmp_path: Path) -> None:
+def test_an_environment_without_settings_names_their_file(tmp_path: Path) -> None:
     problem = only(settings.settings_problems({}, [str(tmp_path)], str(ROOT)))
     assert problem.startswith(f"{tmp_path}/group_vars/all.yml: is missing.")
 
 
-def test_a_second_source_may_hold_overrides_alone(environment: Environment, tmp_path: Path) -> None:
+def test_a_second_source_may_contain_overrides_only(environment: Environment, tmp_path: Path) -> None:
     extra = tmp_path / "extra"
     (extra / "group_vars").mkdir(parents=True)
     (extra / "group_vars/all.yml").write_text("web_count: 0\n")
@@ -264,9 +264,9 @@ def test_a_second_source_may_hold_overrides_alone(environment: Environment, tmp_
     assert problem.startswith(f"web_count ({extra}/group_vars/all.yml:1): found 0.")
 
 
-def run_playbook(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run provision.yml as far as the first question to AWS, which nobody answers here."""
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "playbooks/provision.yml", "-i", str(folder)]
+def run_playbook(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run provision.yml up to its first request to AWS, which fails here."""
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "playbooks/provision.yml", "-i", str(directory)]
     surroundings = os.environ | {
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
         "AWS_ACCESS_KEY_ID": "nobody",
@@ -279,10 +279,10 @@ def run_playbook(folder: Path, *arguments: str) -> subprocess.CompletedProcess[s
 
 
 def test_the_playbook_stops_before_the_first_change(environment: Environment) -> None:
-    (environment.folder / "aws_ec2.yml").unlink()  # it would ask AWS
-    (environment.folder / "hosts.yml").write_text("all: {}\n")
+    (environment.directory / "aws_ec2.yml").unlink()  # it would ask AWS
+    (environment.directory / "hosts.yml").write_text("all: {}\n")
     environment.problems(web_count="many", web_cuont=2)
-    result = run_playbook(environment.folder, "--check")
+    result = run_playbook(environment.directory, "--check")
     assert result.returncode != 0
     assert "nothing was changed" in result.stdout
     assert 'found "many"' in result.stdout
@@ -290,11 +290,11 @@ def test_the_playbook_stops_before_the_first_change(environment: Environment) ->
     assert "Provision AWS" not in result.stdout
 
 
-def test_a_fresh_clone_says_what_to_fill_in() -> None:
+def test_a_fresh_clone_shows_what_to_fill_in() -> None:
     values = yaml.safe_load((ROOT / "inventory/production/group_vars/all.yml").read_text())
-    told = " ".join(settings.settings_problems(values, [str(ROOT / "inventory/production")], str(ROOT)))
+    reported = " ".join(settings.settings_problems(values, [str(ROOT / "inventory/production")], str(ROOT)))
     for name in ("app_name", "app_repository", "site_domain", "acme_email", "ssh_allowed_cidrs"):
-        assert f"{name} (" in told
+        assert f"{name} (" in reported
 
 
 @pytest.mark.parametrize("name", ["lab", "production"])

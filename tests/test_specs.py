@@ -1,4 +1,4 @@
-"""Specs, defaults, tasks and wiring hold together: names, types, values, and no role that reads another's variables."""
+"""Specs, defaults, tasks and wiring are consistent: names, types, values, and no role reads another's variables."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ VERBS = set(
     )
 )
 
-# What Ansible itself gives every template.
+# Ansible's own variables and functions in templates.
 ANSIBLES = {
     *("groups", "group_names", "hostvars", "inventory_hostname", "item", "lookup", "now", "omit", "playbook_dir"),
     *("q", "query", "range", "role_name", "role_path", "undef", "vars"),
@@ -65,12 +65,12 @@ def spec_of(role: str) -> dict[str, dict[str, Any]]:
 
 
 def defaults_of(role: str) -> dict[str, Any]:
-    """Return a role's defaults as they are written."""
+    """Return a role's defaults without templating."""
     return load(ROOT / f"roles/{role}/defaults/main.yml")
 
 
 def walk_tasks(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield each task and each block, and what is inside."""
+    """Yield each task and each block with its tasks."""
     for task in tasks:
         yield task
         for part in ("block", "rescue", "always"):
@@ -101,7 +101,7 @@ def texts(value: Any, expression: bool = False) -> Iterator[str]:
 
 
 class AnyPlugin(dict[str, Any]):
-    """Stands for Ansible's filters and tests: only names of variables matter here."""
+    """Replaces Ansible's filters and tests: only the names of variables matter here."""
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return a filter that is never called."""
@@ -119,7 +119,7 @@ def names_in(template: str) -> frozenset[str]:
 
 
 def local_names(value: Any) -> set[str]:
-    """Return the names that a task gives to its own loop."""
+    """Return the names of a task's loop variables."""
     found: set[str] = set()
     if isinstance(value, dict):
         found |= {inner for key, inner in value.items() if key in ("loop_var", "index_var")}
@@ -130,7 +130,7 @@ def local_names(value: Any) -> set[str]:
 
 
 def names_read_by(role: str) -> dict[str, str]:
-    """Return each variable that a role's files read, and one place where it does."""
+    """Return each variable that a role's files read, and one of these files."""
     found: dict[str, str] = {}
     for path in sorted(ROOT.glob(f"roles/{role}/*/*")):
         kind = path.parent.name
@@ -146,12 +146,12 @@ def names_read_by(role: str) -> dict[str, str]:
 
 
 def is_ansibles(name: str) -> bool:
-    """Tell whether Ansible gives this name to everyone."""
+    """Return whether Ansible defines this name."""
     return name in ANSIBLES or name.startswith("ansible_")
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_variable_has_either_a_default_or_the_word_required(role: str) -> None:
+def test_a_variable_has_a_default_or_is_required(role: str) -> None:
     spec, defaults = spec_of(role), defaults_of(role)
     assert defaults.keys() - spec.keys() == set(), "in defaults, not in the spec"
     required = {name for name, option in spec.items() if option.get("required")}
@@ -160,10 +160,10 @@ def test_a_variable_has_either_a_default_or_the_word_required(role: str) -> None
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_default_in_the_spec_is_the_one_that_holds(role: str) -> None:
+def test_a_default_in_the_spec_is_the_effective_one(role: str) -> None:
     defaults = defaults_of(role)
-    told = {name: option["default"] for name, option in spec_of(role).items() if "default" in option}
-    assert told == {name: defaults[name] for name in told}
+    reported = {name: option["default"] for name, option in spec_of(role).items() if "default" in option}
+    assert reported == {name: defaults[name] for name in reported}
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -220,7 +220,7 @@ def test_what_a_role_reads_exists(role: str) -> None:
             own |= (
                 {task.get("register")} | task.get("vars", {}).keys() | task.get("ansible.builtin.set_fact", {}).keys()
             )
-        # Names that a task hands to its template.
+        # Variables that a task passes to its template.
         own |= set(re.findall(r"template_vars=\{'(\w+)'", path.read_text()))
     read = {name: place for name, place in names_read_by(role).items() if not is_ansibles(name)}
     assert {name: place for name, place in read.items() if name not in own} == {}
@@ -250,7 +250,7 @@ def test_the_main_file_is_a_table_of_contents(role: str) -> None:
 
 
 def wired() -> dict[str, Any]:
-    """Return what the wiring sets."""
+    """Return the variables of the wiring."""
     found: dict[str, Any] = {}
     for name in WIRINGS:
         found |= load(ROOT / "group_vars/all" / name)
@@ -260,13 +260,13 @@ def wired() -> dict[str, Any]:
 def test_the_wiring_sets_options_of_roles_only() -> None:
     options = {name for role in ROLES for name in spec_of(role)}
     read = {name for value in wired().values() for text in texts(value) for name in names_in(text)}
-    # A helper is no option; something in the wiring has to read it.
+    # A helper is not an option; the wiring itself has to read it.
     assert {name for name in wired() if name not in options and name not in read} == set()
 
 
 def test_every_required_variable_is_wired() -> None:
     required = {name for role in ROLES for name, option in spec_of(role).items() if option.get("required")}
-    # What is learnt on the way, such as which release it is.
+    # Facts of a run, such as the release.
     facts = {
         name
         for path in ROOT.glob("playbooks/**/*.yml")
@@ -291,7 +291,7 @@ def test_the_wiring_reads_what_exists() -> None:
 
 
 def test_a_default_that_is_stated_again_is_the_settings_own() -> None:
-    """Only empty ones are: what has a value comes from the spec, by the filter setting_default."""
+    """Only empty defaults are repeated; others come from the spec, by the filter setting_default."""
     spec = load(ROOT / "roles/settings/files/spec.yml")
     found = [
         (name, value)
@@ -306,7 +306,7 @@ def test_a_default_that_is_stated_again_is_the_settings_own() -> None:
 
 
 def test_a_roles_default_is_the_settings_own() -> None:
-    """Of a setting that goes to a role as it is."""
+    """For a setting that is passed to a role unchanged."""
     spec = load(ROOT / "roles/settings/files/spec.yml")
     defaults = {name: value for role in ROLES for name, value in load(ROOT / f"roles/{role}/defaults/main.yml").items()}
     names = load(ROOT / "group_vars/all/names.yml")

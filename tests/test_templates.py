@@ -1,4 +1,4 @@
-"""Every template, rendered by Ansible's own templating with the lab's wiring: is the result what a program takes?"""
+"""Every template, rendered by Ansible's templating with the lab's wiring, is valid for its program."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCHEMA = json.loads((ROOT / "tests/data/cloudwatch_agent.schema.json").read_text
 
 init_plugin_loader()
 
-# What a run learns from AWS, from earlier tasks and from the inventory.
+# Facts of a run from AWS, from earlier tasks and from the inventory.
 LEARNT = {
     "groups": {"web": ["listings-lab-web-1", "listings-lab-web-2"]},
     "hostvars": {
@@ -41,7 +41,7 @@ LEARNT = {
     "release_id": "0123456789ab-012345",
     "_aws_storage_bucket": "listings-lab-media-123456789012",
 }
-# Of [Unit], [Install] and the like: every section that a unit of ours may have.
+# The valid sections of the project's units.
 SECTIONS = {
     "service": {"Unit", "Service", "Install"},
     "socket": {"Unit", "Socket", "Install"},
@@ -53,7 +53,7 @@ UNITS = {
     "roles/nginx/templates/stop.conf.j2": "drop-in",
     **{path: Path(path).stem for path in TEMPLATES if Path(path).stem in SECTIONS},
 }
-# Keys that systemd adds up; of any other the last one would win.
+# Keys that systemd accumulates; of any other the last one wins.
 REPEATABLE = {
     "After",
     "Environment",
@@ -83,7 +83,7 @@ def wired() -> dict[str, Any]:
 
 
 def trusted(changes: dict[str, Any]) -> dict[str, Any]:
-    """Return variables as if they stood in a playbook."""
+    """Return variables as if they were written in a playbook."""
     return {name: trust_as_template(value) if isinstance(value, str) else value for name, value in changes.items()}
 
 
@@ -94,7 +94,7 @@ def value_of(name: str, **changes: Any) -> Any:
 
 
 def render(path: str, **changes: Any) -> str:
-    """Return what a template gives with some variables changed; an undefined variable is an error."""
+    """Render a template with some variables changed; an undefined variable is an error."""
     return str(value_of(f"lookup('ansible.builtin.template', '{ROOT / path}')", **changes))
 
 
@@ -106,7 +106,7 @@ def test_nothing_is_left_to_fill_in(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in TEMPLATES if not path.endswith(".json.j2")])
-def test_a_file_says_that_ansible_wrote_it(path: str) -> None:
+def test_a_file_has_the_ansible_managed_comment(path: str) -> None:
     assert "Ansible managed" in "".join(render(path).splitlines()[:3])
 
 
@@ -115,7 +115,7 @@ def test_json_is_json(path: str) -> None:
     assert json.loads(render(path))
 
 
-def test_the_hosts_policy_opens_the_credentials_with_their_context_only() -> None:
+def test_the_hosts_policy_allows_decryption_with_the_context_only() -> None:
     policy = json.loads(render("roles/aws_access/templates/policy.json.j2"))
     (decrypt,) = [entry for entry in policy["Statement"] if entry["Action"] == "kms:Decrypt"]
     context = value_of("database_credentials_context")
@@ -131,7 +131,7 @@ def nginx(**changes: Any) -> str:
 
 
 def servers(config: str) -> list[str]:
-    """Return the inside of each server block of an nginx configuration."""
+    """Return the content of each server block of an nginx configuration."""
     found = []
     for start in re.finditer(r"^\s*server \{", config, re.MULTILINE):
         depth, end = 1, start.end()
@@ -158,18 +158,18 @@ def test_nginx_serves_the_domain_once_over_https() -> None:
     assert config.count("{") == config.count("}")
 
 
-def test_nginx_asks_the_release_that_is_live() -> None:
+def test_nginx_proxies_to_the_live_release() -> None:
     assert "server unix:/srv/listings/live/run/gunicorn.sock fail_timeout=0;" in nginx()
     assert "root /srv/listings/live/app/client;" in nginx()
 
 
-def test_nginx_without_static_files_asks_the_application_for_everything() -> None:
+def test_nginx_without_static_files_proxies_everything_to_the_application() -> None:
     (secure,) = sites(nginx(app_client_dir=""), 443)
     assert "root" not in secure
     assert "@application" in secure
 
 
-def test_nginx_asks_other_hosts_for_a_challenge_only_where_there_are_some() -> None:
+def test_nginx_forwards_challenges_only_to_existing_hosts() -> None:
     assert "server 10.213.2.4;" in nginx()
     alone = nginx(groups={"web": ["listings-lab-web-1"]})
     assert "acme_peers" not in alone
@@ -187,7 +187,7 @@ def test_a_unit_that_waits_for_requests_is_not_killed_before_gunicorn() -> None:
 
 
 def unit_problems(text: str, kind: str) -> list[str]:
-    """Return what systemd would not take, or would take in another way than it is meant."""
+    """Return the lines that systemd would reject or misinterpret."""
     problems, section = [], ""
     seen: Counter[tuple[str, str]] = Counter()
     sections: Counter[str] = Counter()
@@ -246,13 +246,13 @@ def test_gunicorns_settings_are_python(workers: int) -> None:
     assert isinstance(values["workers"], ast.Constant) == (workers > 0)
 
 
-def test_ssh_takes_keys_alone() -> None:
+def test_ssh_accepts_keys_only() -> None:
     lines = render("roles/base/templates/sshd.conf.j2").splitlines()
     for line in ("PasswordAuthentication no", "KbdInteractiveAuthentication no", "PermitRootLogin no"):
         assert line in lines
 
 
-def test_a_host_reboots_by_itself_only_when_a_time_is_given() -> None:
+def test_a_host_reboots_automatically_only_at_a_given_time() -> None:
     assert 'Automatic-Reboot "true"' in render("roles/base/templates/52outport.j2", base_reboot_time="03:00")
     never = render("roles/base/templates/52outport.j2", base_reboot_time="")
     assert 'Automatic-Reboot "false"' in never

@@ -627,7 +627,7 @@
       }
     }
 
-    // Put the server's complaints beside their fields; return what to focus.
+    // Show the server's errors next to their fields; return the element to focus.
     function refuse(error) {
       let first = null;
       for (const mistake of error.problem.errors || []) {

@@ -24,7 +24,7 @@ from . import (
     seed,
 )
 
-APP_FOLDER = Path(__file__).resolve().parent.parent
+APP_DIRECTORY = Path(__file__).resolve().parent.parent
 MAX_BODY_BYTES = 64 * 1024
 
 
@@ -43,8 +43,8 @@ def create_app(settings: config.Config | None = None) -> Flask:
 
     request_log.init_app(app)
     database.init_app(app, settings)
-    # An absolute folder, so that `flask db` works from wherever it is started.
-    Migrate(app, database.db, directory=str(APP_FOLDER / "migrations"))
+    # An absolute directory, so that `flask db` works from wherever it is started.
+    Migrate(app, database.db, directory=str(APP_DIRECTORY / "migrations"))
     media.init_app(app, settings.media)
     security.init_app(app)
     rate_limits.init_app(app, settings.writes_per_minute)

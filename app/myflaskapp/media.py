@@ -1,4 +1,4 @@
-"""Where photos are kept: an S3 bucket, or a folder where there is no AWS. Both answer to the same names."""
+"""Where photos are kept: an S3 bucket, or a directory where there is no AWS. Both answer to the same names."""
 
 import threading
 from contextlib import suppress
@@ -52,48 +52,48 @@ class Media(Protocol):
         """
 
 
-class Folder:
-    """Files below a folder, which is made when it is first needed."""
+class Directory:
+    """Files below a directory, which is made when it is first needed."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
 
     def put(self, key: str, content: bytes, kind: str) -> None:
-        path = self._folder / key
+        path = self._directory / key
         part = path.with_name(f"{path.name}.{threading.get_ident()}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             part.write_bytes(content)
             part.replace(path)
         except OSError as error:
-            raise MediaError(f"can't write to the media folder: {error.strerror}") from None
+            raise MediaError(f"can't write to the media directory: {error.strerror}") from None
 
     def get(self, key: str) -> bytes | None:
         try:
-            return (self._folder / key).read_bytes()
+            return (self._directory / key).read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise MediaError(f"can't read from the media folder: {error.strerror}") from None
+            raise MediaError(f"can't read from the media directory: {error.strerror}") from None
 
     def delete(self, keys: list[str]) -> None:
         try:
             for key in keys:
-                (self._folder / key).unlink(missing_ok=True)
-            for folder in {(self._folder / key).parent for key in keys}:
+                (self._directory / key).unlink(missing_ok=True)
+            for directory in {(self._directory / key).parent for key in keys}:
                 with suppress(FileNotFoundError):
-                    if not any(folder.iterdir()):
-                        folder.rmdir()
+                    if not any(directory.iterdir()):
+                        directory.rmdir()
         except OSError as error:
-            raise MediaError(f"can't delete from the media folder: {error.strerror}") from None
+            raise MediaError(f"can't delete from the media directory: {error.strerror}") from None
 
     def check(self) -> None:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with TemporaryFile(dir=self._folder):
+            self._directory.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=self._directory):
                 pass
         except OSError as error:
-            raise MediaError(f"can't write to the media folder: {error.strerror}") from None
+            raise MediaError(f"can't write to the media directory: {error.strerror}") from None
 
 
 class S3:
@@ -144,7 +144,7 @@ class S3:
 
 def init_app(app: Flask, place: Bucket | Path) -> None:
     """Give `app` its store."""
-    app.extensions["media"] = S3(place) if isinstance(place, Bucket) else Folder(place)
+    app.extensions["media"] = S3(place) if isinstance(place, Bucket) else Directory(place)
 
 
 def store() -> Media:

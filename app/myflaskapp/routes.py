@@ -1,4 +1,4 @@
-"""Routes beside the API: a listing's page, its photos, and the client's files when no web server serves them."""
+"""Routes other than the API: a listing's page, its photos, and the client's files when no web server serves them."""
 
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from . import moderators, photos, search, submissions
 from .models import CENTS, widths
 
-CLIENT_FOLDER = Path(__file__).resolve().parent.parent / "client"
+CLIENT_DIRECTORY = Path(__file__).resolve().parent.parent / "client"
 # A photo never changes; what is not on the board is for moderators alone.
 KEEP = "public, max-age=31536000, immutable"
 
@@ -100,7 +100,7 @@ def listings_page() -> AnyResponse:
 
 @blueprint.get("/favicon.ico")
 def favicon() -> Response:
-    """Serve the icon that browsers ask for by themselves."""
+    """Serve the icon that browsers request automatically."""
     return current_app.send_static_file("favicon.ico")
 
 
@@ -111,7 +111,7 @@ def home() -> Response:
 
 
 @blueprint.get("/<name>")
-@blueprint.get("/<any(art, sample):folder>/<name>")
-def client_file(name: str, folder: str = ".") -> Response:
+@blueprint.get("/<any(art, sample):directory>/<name>")
+def client_file(name: str, directory: str = ".") -> Response:
     """Serve the client. A web server in front does this itself and asks the app only for what it does not have."""
-    return send_from_directory(CLIENT_FOLDER / folder, name)
+    return send_from_directory(CLIENT_DIRECTORY / directory, name)

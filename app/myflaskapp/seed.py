@@ -16,7 +16,7 @@ from .database import db
 from .models import TITLE, Category, Listing, Resource, Status, now, token
 
 # The pages show the same when they are opened from disk: a script that holds one JSON object.
-SAMPLE_FOLDER = Path(__file__).resolve().parent.parent / "client" / "sample"
+SAMPLE_DIRECTORY = Path(__file__).resolve().parent.parent / "client" / "sample"
 BATCH = 5000
 YEAR_IN_SECONDS = 365 * 24 * 3600
 
@@ -41,7 +41,7 @@ def seed(count: int | None) -> None:
         _listing(entry, categories) for entry in sorted(sample["listings"], key=lambda entry: -entry["hours_ago"])
     ]
     db.session.add_all(categories.values())
-    # Oldest first, so that ids rise with time as they would by themselves.
+    # Oldest first, so that ids increase with time as usual.
     db.session.add_all(listings)
     db.session.add_all(Resource(**entry) for entry in sample["resources"])
     db.session.commit()
@@ -49,14 +49,14 @@ def seed(count: int | None) -> None:
 
 
 def _read_sample() -> dict[str, Any]:
-    script = (SAMPLE_FOLDER / "data.js").read_text(encoding="utf-8")
+    script = (SAMPLE_DIRECTORY / "data.js").read_text(encoding="utf-8")
     return json.loads(script[script.index("{") : script.rindex("}") + 1])
 
 
 def _listing(entry: dict[str, Any], categories: dict[str, Category]) -> Listing:
     values = {key: value for key, value in entry.items() if key not in ("category", "hours_ago", "photos")}
     moment = now() - timedelta(hours=entry["hours_ago"])
-    pictures = [photos.add((SAMPLE_FOLDER / name).read_bytes()) for name in entry.get("photos", [])]
+    pictures = [photos.add((SAMPLE_DIRECTORY / name).read_bytes()) for name in entry.get("photos", [])]
     for position, photo in enumerate(pictures):
         photo.position = position
     return Listing(

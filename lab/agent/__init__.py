@@ -1,4 +1,4 @@
-"""Builds the package that stands in for Amazon's CloudWatch agent, which can't be passed on; the package says what it is."""
+"""Builds the stub package of Amazon's CloudWatch agent, which may not be redistributed; its description says that it is a stub."""
 
 import shutil
 import tempfile
@@ -13,8 +13,8 @@ _CTL = "amazon-cloudwatch-agent-ctl"
 
 def build(target: Path) -> None:
     """Write the .deb to `target`."""
-    with tempfile.TemporaryDirectory() as folder:
-        tree = Path(folder)
+    with tempfile.TemporaryDirectory() as directory:
+        tree = Path(directory)
         placed = {
             "control": Path("DEBIAN/control"),
             "postinst": Path("DEBIAN/postinst"),

@@ -1,1 +1,1 @@
-"""Outport next to the work by hand, on the same host under the same load: what `bin/bench` does."""
+"""The benchmark `bin/bench`: Outport compared with manual deployment, on the same host under the same load."""

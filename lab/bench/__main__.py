@@ -18,14 +18,14 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def main() -> int:
-    """Run one comparison; 0 done, 1 something to mend, 130 interrupted."""
+    """Run one comparison and return the exit status: 0 success, 1 an error, 130 interrupted."""
     parser = argparse.ArgumentParser(
-        prog="bin/bench", description="Compare Outport with the work by hand, in the running lab, on the same host."
+        prog="bin/bench", description="Compare Outport with manual deployment, in the running lab, on the same host."
     )
     parser.add_argument("what", choices=["deploy"], help="deploy: a change of one line, with unchanged dependencies")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers into a file, too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to a file")
     options = parser.parse_args()
-    # What was made is removed, however this ends.
+    # Everything that was created is removed, whatever the outcome.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         if not operations.is_up():
@@ -35,7 +35,7 @@ def main() -> int:
         print(f"bin/bench: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("bin/bench: interrupted; what it made is removed.", file=sys.stderr)
+        print("bin/bench: interrupted; everything that it created was removed.", file=sys.stderr)
         return 130
     print(table(found))
     if options.json:

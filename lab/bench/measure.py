@@ -1,4 +1,4 @@
-"""Deploys the same change in both ways, in turn, under the same load, and measures."""
+"""Measures the deploy of the same change in both ways, alternating, under the same load."""
 
 import os
 import signal
@@ -29,11 +29,11 @@ _LONGEST = 600
 
 @contextmanager
 def _prepared() -> Iterator[None]:
-    """The branch, and the app set up by hand; both are gone afterwards, and the site serves what its settings say."""
+    """Create the branch and the manual installation; afterwards both are removed, and the site runs its configured version."""
     settings = operations.settings()
     began_with = _serving()
     try:
-        _say("Setting the app up by hand, a second time, on the same host")
+        _say("Installing the app a second time, manually, on the same host")
         publish_change(NAME, "before")
         on_host(set_up_script(str(settings["app_name"]), str(settings["site_domain"])), 240)
         _wait_for(PORT, "before", time.monotonic() + 30)
@@ -45,23 +45,23 @@ def _prepared() -> Iterator[None]:
         finally:
             remove_branch(APP, NAME)
             if _serving() != began_with:
-                # The settings' own release is built already: this is quick.
+                # Quick: the release of the settings is built already.
                 _command([REPOSITORY / "bin/lab", "play", "playbooks/deploy.yml"])
 
 
 def _serving() -> str | None:
-    """The mark that the site's answers have, if any."""
+    """Return the mark in the site's responses, if any."""
     try:
         return _mark(443)
     except (OSError, HTTPException) as error:
-        raise LabError(f"The site does not answer: {error}. Run: bin/lab up") from None
+        raise LabError(f"The site does not respond: {error}. Run: bin/lab up") from None
 
 
 # Measuring
 
 
 def _mark(port: int) -> str | None:
-    """The value of `HEADER` in an answer of the app at a port of the site."""
+    """Return the value of `HEADER` in a response of the app at a port of the site."""
     visitor = operations.visitor()
     client = HTTPSConnection(visitor.domain, timeout=10)
     plain = create_connection((operations.find_host("web-1").public, port), 10)
@@ -74,23 +74,23 @@ def _mark(port: int) -> str | None:
 
 
 def _wait_for(port: int, mark: str, deadline: float, wanted: Callable[[], bool] = lambda: True) -> None:
-    """Wait until the site at a port answers with a mark, or until that is no longer wanted; LabError when it is too late."""
+    """Wait until the site at a port responds with a mark, or until cancelled. Raises LabError after the time limit."""
     found: object = None
     while wanted():
         try:
             found = _mark(port)
         except (OSError, HTTPException) as error:
-            # What is being replaced may not answer for a moment; the load counts how often.
+            # The app may not respond for a moment; the load counts how often.
             found = error
         if found == mark:
             return
         if time.monotonic() > deadline:
-            raise LabError(f"The site at port {port} does not answer with the change '{mark}'; found: {found}.")
+            raise LabError(f"The site at port {port} does not respond with the change '{mark}'; found: {found}.")
         time.sleep(0.1)
 
 
 class _Watch:
-    """Notes when the new version answered first, beside the command that brings it."""
+    """Records the time of the new version's first response, in parallel with the deploy command."""
 
     def __init__(self, port: int, mark: str) -> None:
         self.began = time.monotonic()
@@ -105,16 +105,16 @@ class _Watch:
             self.seconds = time.monotonic() - self.began
 
     def end(self) -> float:
-        """Seconds until the new version answered; it may still be about to."""
+        """Return the seconds until the new version's first response; wait for it if necessary."""
         self._thread.join(timeout=15)
         self._over.set()
         if self.seconds is None:
-            raise LabError("The command ended well, and the new version did not answer within 15 seconds.")
+            raise LabError("The command succeeded, but the new version did not respond within 15 seconds.")
         return self.seconds
 
 
 def _command(words: Sequence[str | Path]) -> None:
-    """Run a command with all that it starts; LabError with its last words when it fails or takes longer than 4 minutes."""
+    """Run a command. Raises LabError with its last log lines when it fails or takes longer than 4 minutes."""
     command = [str(word) for word in words]
     process = subprocess.Popen(
         command,
@@ -130,7 +130,7 @@ def _command(words: Sequence[str | Path]) -> None:
         raise LabError(f"'{' '.join(command)}' did not end within 240 seconds.") from None
     finally:
         if process.returncode is None:
-            # Also what it started: a playbook must not go on by itself.
+            # Including child processes: a playbook must not continue on its own.
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(timeout=30)
     if process.returncode:
@@ -138,7 +138,7 @@ def _command(words: Sequence[str | Path]) -> None:
 
 
 def _measure(way: Way, mark: str, plan: Plan, times: Times) -> None:
-    """Bring a change live in one way under load, and note what it took."""
+    """Deploy a change in one way under load, and record the times."""
     with Load(replace(plan, port=way.port)) as load:
         watch = _Watch(way.port, mark)
         _command(way.command)
@@ -149,7 +149,7 @@ def _measure(way: Way, mark: str, plan: Plan, times: Times) -> None:
 
 
 def deploy() -> dict[str, dict[str, object]]:
-    """Deploy a one-line change in both ways, in turn; the numbers of each way by its name."""
+    """Deploy a one-line change in both ways, alternating; return the numbers of each way by its name."""
     ways = [outport(), by_hand()]
     times = {way.name: Times() for way in ways}
     until = time.monotonic() + _LONGEST
@@ -162,7 +162,7 @@ def deploy() -> dict[str, dict[str, object]]:
             publish_change(NAME, mark)
             for way in ways:
                 if time.monotonic() > until - 120:
-                    raise LabError(f"It takes too long: {_ROUNDS} rounds were to be done within {_LONGEST} seconds.")
+                    raise LabError(f"The time limit of {_LONGEST} seconds for {_ROUNDS} rounds was exceeded.")
                 _measure(way, mark, plan, times[way.name])
     return {name: found.summary() for name, found in times.items()}
 

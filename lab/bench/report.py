@@ -1,4 +1,4 @@
-"""What the ways took, as numbers and as a table."""
+"""The results of the benchmark, as numbers and as a table."""
 
 import statistics
 from dataclasses import dataclass, field
@@ -8,14 +8,14 @@ from lab.load import Result
 
 @dataclass
 class Times:
-    """What one way took: seconds of the whole command, seconds until the new version answered, and its load's result; one each a round."""
+    """Times of one way per round: seconds of the whole command, seconds until the new version's first response, and the load's result."""
 
     whole: list[float] = field(default_factory=list)
     until_new: list[float] = field(default_factory=list)
     loads: list[Result] = field(default_factory=list)
 
     def summary(self) -> dict[str, object]:
-        """The numbers, for a report."""
+        """Return the numbers."""
         return {
             "seconds": [round(value, 1) for value in self.whole],
             "median_seconds": round(statistics.median(self.whole), 1),
@@ -28,7 +28,7 @@ class Times:
 
 
 def table(found: dict[str, dict[str, object]]) -> str:
-    """The numbers for people."""
+    """Return the numbers as a table."""
     rows = [["", "time (median)", "new version answers after", "failed requests", "slowest request"]]
     rows += [
         [
@@ -45,9 +45,7 @@ def table(found: dict[str, dict[str, object]]) -> str:
     rows.append([" / ".join(found), *(_ratio(first[name], second[name]) for name in names)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    note = (
-        "A deploy's time includes the start of the new release beside the old one, and the watch of the live traffic."
-    )
+    note = "A deploy's time includes the start of the new release next to the old one, and the monitoring of the live traffic."
     return "\n".join([*lines, "", note])
 
 

@@ -1,4 +1,4 @@
-"""The two ways to bring a change live: Outport's deploy, and the work by hand on a second set-up of the same app."""
+"""The two ways to deploy a change: Outport's deploy, and manual steps on a second installation of the same app."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ PORT = 8443
 
 @dataclass(frozen=True)
 class Way:
-    """A way to bring a commit of the branch live: its name, the port that its site has, and the command (a list of words)."""
+    """A way to deploy a commit of the branch: its name, the port of its site, and the command (a list of words)."""
 
     name: str
     port: int
@@ -24,7 +24,7 @@ class Way:
 
 
 def outport() -> Way:
-    """A deploy by the playbook."""
+    """A deploy with the playbook."""
     playbook = "playbooks/deploy.yml"
     if not (REPOSITORY / playbook).exists():
         raise LabError(f"{playbook} is not in this clone, so there is nothing to compare. Update the clone.")
@@ -32,13 +32,13 @@ def outport() -> Way:
 
 
 def by_hand() -> Way:
-    """What a person types on the host: pull, install the requirements, restart."""
+    """The manual steps on the host: pull, install the requirements, restart."""
     typed = (
         f"cd {_FOLDER}/repository && sudo git pull --quiet && "
         f"sudo {_FOLDER}/venv/bin/pip install --quiet --disable-pip-version-check -r app/requirements.txt && "
         f"sudo systemctl restart {NAME}-gunicorn"
     )
-    return Way("by hand", PORT, [*_ssh(), typed])
+    return Way("manual", PORT, [*_ssh(), typed])
 
 
 def _ssh() -> list[str]:
@@ -46,11 +46,11 @@ def _ssh() -> list[str]:
 
 
 def on_host(script: str, timeout: float) -> None:
-    """Run a shell script as root on the host; LabError with its last words when it fails."""
+    """Run a shell script as root on the host. Raises LabError with its last log lines when it fails."""
     run([*_ssh(), "sudo sh -eu -s"], timeout=timeout, input_text=script)
 
 
-# The same app a second time, as the design document sets it up by hand: its folder, its environment, gunicorn, nginx.
+# A second, manual installation of the same app, as in the design document: its directory, its environment, gunicorn, nginx.
 
 
 def set_up_script(app: str, domain: str) -> str:
@@ -106,7 +106,7 @@ systemctl start {NAME}-gunicorn {NAME}-nginx
 
 
 REMOVE = f"""
-# A set-up whose connection was cut off may still be at work.
+# An installation whose connection was lost may still be running.
 exec 9</srv
 flock -w 120 9
 for unit in {NAME}-nginx {NAME}-gunicorn; do

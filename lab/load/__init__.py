@@ -1,4 +1,4 @@
-"""Load on a site, as many browsers make it: a fixed number of requests each second, over verified TLS, on kept and on new connections."""
+"""Load on a site as from many browsers: a fixed request rate over verified TLS, on persistent and on new connections."""
 
 import json
 import os
@@ -21,7 +21,7 @@ __all__ = ["Load", "Plan", "Result", "Visit", "plan_for_site"]
 
 
 class Load:
-    """Load beside the block of a `with`, from a process of its own; `result` is there after the block.
+    """Load in parallel with the block of a `with`, from its own process; `result` is available after the block.
 
     Raises LabError when it can't begin, and when it ran out of time before the block and the requests were done.
     """
@@ -62,7 +62,7 @@ class Load:
         if kind is None and self.result.cut:
             raise LabError(
                 f"The load ran out of time: {self.result.total} requests in {self.plan.longest:g} seconds, at least {self.plan.at_least} "
-                "were asked for, and what it ran beside had to be done by then. Give it a longer time, or find out what took so long."
+                "were required before the end of its block. Allow more time, or find out what took so long."
             )
 
     def _tell(self, words: str) -> None:
@@ -70,11 +70,11 @@ class Load:
         try:
             os.write(self._process.stdin.fileno(), words.encode())
         except BrokenPipeError:
-            # It ended by itself; what it said last is still to be read.
+            # It has exited; its last output is still to be read.
             return
 
     def _read(self, seconds: float) -> str:
-        """The next line that the process says."""
+        """Return the next line of the process's output."""
         assert self._process.stdout
         ready, _, _ = select([self._process.stdout], [], [], seconds)
         line = self._process.stdout.readline() if ready else ""
@@ -83,11 +83,11 @@ class Load:
             self._process.wait()
             self._errors.seek(0)
             why = self._errors.read().strip()[-500:] or f"it said nothing for {seconds:.0f} seconds"
-            raise LabError(f"The load on {self.plan.domain} ended by itself: {why}")
+            raise LabError(f"The load on {self.plan.domain} exited unexpectedly: {why}")
         return line
 
     def _end(self) -> None:
-        # Without its input it ends at once.
+        # It exits when its standard input is closed.
         for stream in (self._process.stdin, self._process.stdout):
             if stream:
                 stream.close()
@@ -100,7 +100,7 @@ class Load:
 
 
 def plan_for_site(rate: float = 200, at_least: int = 0, longest: float = 180) -> Plan:
-    """A plan for the lab's site, at all addresses that the lab's DNS gives."""
+    """Return a plan for the lab's site, at all of its addresses in the lab's DNS."""
     visitor = operations.visitor()
     addresses = operations.status().names.get(visitor.domain) or [visitor.address]
     return Plan(visitor.domain, tuple(addresses), str(SITE_CA), rate=rate, at_least=at_least, longest=longest)

@@ -10,11 +10,11 @@ from lab.load import Load, plan_for_site
 
 
 def main() -> int:
-    """Load on the lab's site for a while; 0 when no request failed."""
+    """Put load on the lab's site; return the exit status, 0 when no request failed."""
     parser = argparse.ArgumentParser(
         prog="python -m lab.load", description="Load on the lab's site, and what came of it."
     )
-    parser.add_argument("--seconds", type=float, default=30, help="how long (default 30)")
+    parser.add_argument("--seconds", type=float, default=30, help="duration (default 30)")
     parser.add_argument("--rate", type=float, default=200, help="requests a second (default 200)")
     options = parser.parse_args()
     try:

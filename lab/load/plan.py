@@ -1,17 +1,17 @@
-"""What a load asks."""
+"""The plan of a load."""
 
 from dataclasses import dataclass
 
 from lab.console import LabError
 
 FASTEST = 1000
-# How long an answer may take, seconds: longer than the proxy waits for the app.
+# Timeout of a response, seconds: longer than the proxy's timeout for the app.
 ANSWER = 40.0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to ask: `rate` requests a second at `domain`, which leads to all `addresses`, trusting the PEM file `ca`.
+    """The plan: `rate` requests per second to `domain`, which resolves to all `addresses`, trusting the PEM file `ca`.
 
     It ends when it is told to, not before `at_least` requests, and fails after `longest` seconds. `new_share` (0 to 1) of the requests
     open a connection of their own. `run` stands in each message; a Load names its own.
@@ -28,16 +28,16 @@ class Plan:
     run: str = ""
 
     def message(self, number: int) -> dict[str, str]:
-        """What the request of this number sends if it is a message; no other request of any load sends the same."""
+        """Return the unique body of the request with this number, if it is a message."""
         return {"name": "Load", "email": "load@lab.test", "body": f"Message {number} of {self.run}"}
 
     def __post_init__(self) -> None:
-        """Refuse what is no load."""
+        """Reject an invalid plan."""
         if not self.addresses:
-            raise LabError(f"The load knows no address of {self.domain}.")
+            raise LabError(f"The load has no address of {self.domain}.")
         if not 0 < self.rate <= FASTEST:
             raise LabError(
-                f"The load takes a rate above 0 and at most {FASTEST} requests a second; found {self.rate:g}."
+                f"The load needs a rate above 0 and of at most {FASTEST} requests per second; found {self.rate:g}."
             )
         if self.at_least > self.rate * self.longest:
             raise LabError(

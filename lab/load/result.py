@@ -1,4 +1,4 @@
-"""What came of a load."""
+"""The result of a load."""
 
 import math
 from collections import Counter
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Visit:
-    """One request: when it was due (seconds after the load began), its kind, its status or the class of its error, and how long it took.
+    """One request: when it was due (seconds after the start), its kind, its status or the class of its error, and its response time.
 
     The time (milliseconds) is counted from when it was due: a visitor who has to wait is not a visitor who did not come.
     """
@@ -21,7 +21,7 @@ class Visit:
 
     @property
     def failed(self) -> bool:
-        """Whether the visitor saw an error."""
+        """Whether the client got an error."""
         return not (self.outcome.isdigit() and int(self.outcome) < 400)
 
     def __str__(self) -> str:
@@ -31,7 +31,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class Result:
-    """All requests of a load. `late_ms` is how far the load fell behind its own schedule at most; `cut` tells that it ran out of time."""
+    """All requests of a load. `late_ms` is the maximum delay behind its own schedule; `cut` is whether it ran out of time."""
 
     visits: tuple[Visit, ...]
     seconds: float
@@ -40,41 +40,41 @@ class Result:
 
     @property
     def total(self) -> int:
-        """How many requests were made."""
+        """Number of requests."""
         return len(self.visits)
 
     @property
     def by_status(self) -> dict[str, int]:
-        """How many requests had which status, or which class of error."""
+        """Number of requests by status or class of error."""
         return dict(sorted(Counter(visit.outcome for visit in self.visits).items()))
 
     @property
     def failures(self) -> list[Visit]:
-        """The requests that failed, by time."""
+        """The failed requests, by time."""
         return [visit for visit in self.visits if visit.failed]
 
     @property
     def failed(self) -> int:
-        """How many requests failed."""
+        """Number of failed requests."""
         return len(self.failures)
 
     @property
     def retried(self) -> int:
-        """How many requests were sent again, because their kept connection was closed before an answer."""
+        """Number of requests that were retried because a persistent connection was closed before the response."""
         return sum(visit.retried for visit in self.visits)
 
     @property
     def slowest(self) -> Visit:
-        """The request that took longest."""
+        """The slowest request."""
         return max(self.visits, key=lambda visit: visit.ms)
 
     def within(self, share: float) -> float:
-        """Milliseconds within which `share` (0 to 1) of the requests were done."""
+        """Return the response time of the quantile `share` (0 to 1), milliseconds."""
         times = sorted(visit.ms for visit in self.visits)
         return times[max(0, math.ceil(share * len(times)) - 1)]
 
     def summary(self) -> dict[str, object]:
-        """The numbers, for a report; the first 10 failures with their text."""
+        """Return the numbers, with the text of the first 10 failures."""
         return {
             "total": self.total,
             "seconds": round(self.seconds, 1),

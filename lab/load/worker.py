@@ -24,20 +24,20 @@ from lab.load.result import Result, Visit
 # Of ten requests, in a random order.
 _KINDS = ("page",) * 6 + ("api",) * 3 + ("message",)
 _PAGES = ("/", "/listings.html", "/styles.css", "/scripts.js")
-# Each keeps its own connections.
+# Each has its own persistent connections.
 _BROWSERS = 40
 # Seconds.
 _NEXT_ADDRESS, _CONNECT = 0.25, 3.0
-# A browser sends a request again when a kept connection ends before its answer began.
+# A browser retries a request when a persistent connection is closed before the response began.
 _ENDED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError)
 
 
 class _ClosedUnanswered(Exception):
-    """A kept connection was closed before its answer began."""
+    """A persistent connection was closed before the response began."""
 
 
 class _Addresses(AbstractResolver):
-    """Answers with all addresses of the site, in a new order each time, as a name server does."""
+    """Resolves the site to all of its addresses, in a new order each time, as a name server does."""
 
     def __init__(self, addresses: Sequence[str], chance: random.Random) -> None:
         self._addresses, self._chance = addresses, chance
@@ -62,7 +62,7 @@ class _Addresses(AbstractResolver):
 
 
 class _Crowd:
-    """Browsers that keep connections open, and visitors who come once."""
+    """Browsers with persistent connections, and clients with a single request."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -94,15 +94,15 @@ class _Crowd:
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=ANSWER, sock_connect=_CONNECT),
             trace_configs=[trace],
-            # Who comes once does not say so: the server has to treat all alike.
+            # A single request has the same headers, so that the server treats all alike.
             headers={"Connection": "keep-alive", "User-Agent": "outport-load"},
         )
-        # What is sent again is counted here, so the library must not do it by itself.
+        # Retries are counted here, so the library must not retry automatically.
         session._retry_connection = False
         return session
 
     async def visit(self, number: int, due: float, began: float) -> Visit:
-        """Make the request of this number, due at `due` on the loop's clock."""
+        """Send the request with this number, due at `due` on the loop's clock."""
         kind = self._chance.choice(_KINDS)
         comes_once = self._chance.random() < self._plan.new_share
         retried = False
@@ -120,7 +120,7 @@ class _Crowd:
         return Visit(round(due - began, 3), kind, outcome, text, round(took * 1000, 1), retried)
 
     async def _send(self, session: aiohttp.ClientSession, kind: str, number: int) -> tuple[str, str]:
-        """Send one request; the status, and for an error the beginning of what it says."""
+        """Send one request; return the status, and for an error the beginning of the body."""
         told = SimpleNamespace(reused=False)
         body = None
         path = self._chance.choice(_PAGES) if kind == "page" else "/api/v1/listings"
@@ -151,13 +151,13 @@ async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace,
 
 
 class _Orders:
-    """What the process that started this one wants: it says stop, or it is gone."""
+    """The parent process's commands: stop, or end of input."""
 
     def __init__(self) -> None:
         self.stop = self.gone = False
 
     def read(self) -> None:
-        """Take what is on standard input."""
+        """Read standard input."""
         if sys.stdin.readline():
             self.stop = True
         else:
@@ -166,7 +166,7 @@ class _Orders:
 
 
 async def _serve(plan: Plan) -> Result | None:
-    """Make the plan's requests until told to stop; None when whoever asked is gone."""
+    """Send the plan's requests until stopped; None when the parent process has exited."""
     loop, orders = asyncio.get_running_loop(), _Orders()
     loop.add_reader(sys.stdin, orders.read)
     visits: list[asyncio.Task[Visit]] = []
@@ -190,8 +190,8 @@ async def _serve(plan: Plan) -> Result | None:
 
 
 def main(text: str) -> None:
-    """Make the requests of a plan (JSON), and print the result as JSON."""
-    # The person's Ctrl-C is for the process that started this one.
+    """Send the requests of a plan (JSON), and print the result as JSON."""
+    # Ctrl-C is handled by the parent process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     found = json.loads(text)
     result = asyncio.run(_serve(Plan(**found | {"addresses": tuple(found["addresses"])})))

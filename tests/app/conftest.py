@@ -22,7 +22,7 @@ from sqlalchemy import create_engine, insert, make_url, text
 
 from lab import aws
 
-APP_FOLDER = Path(__file__).resolve().parents[2] / "app"
+APP_DIRECTORY = Path(__file__).resolve().parents[2] / "app"
 SCHEMA = "outport_tests"
 
 
@@ -32,18 +32,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture
-def app_folder() -> Path:
+def app_directory() -> Path:
     """Where the app is."""
-    return APP_FOLDER
+    return APP_DIRECTORY
 
 
-def make_app(folder: Path, url: str = "", **environ: str) -> Flask:
-    """Return the app with its photos, and without a URL its database too, in `folder`."""
+def make_app(directory: Path, url: str = "", **environ: str) -> Flask:
+    """Return the app with its photos, and without a URL its database too, in `directory`."""
     return create_app(
         config.load(
             {
-                "DATABASE_URL": url or f"sqlite:///{folder / 'listings.sqlite3'}",
-                "MEDIA_FOLDER": str(folder / "media"),
+                "DATABASE_URL": url or f"sqlite:///{directory / 'listings.sqlite3'}",
+                "MEDIA_FOLDER": str(directory / "media"),
                 "WRITES_PER_MINUTE": "1000",
                 **environ,
             }
@@ -100,9 +100,9 @@ Rows = dict[str, list[dict[str, Any]]]
 
 @pytest.fixture(scope="session")
 def seeded(tmp_path_factory: pytest.TempPathFactory, mysql_url: str) -> tuple[Path, Rows]:
-    """A folder with a database and photos that were migrated and seeded once, and all of its rows; tests work on copies."""
-    folder = tmp_path_factory.mktemp("seeded")
-    app = make_app(folder, mysql_url)
+    """A directory with a database and photos that were migrated and seeded once, and all of its rows; tests work on copies."""
+    directory = tmp_path_factory.mktemp("seeded")
+    app = make_app(directory, mysql_url)
     run(app, "db", "upgrade")
     run(app, "seed")
     with app.app_context():
@@ -112,7 +112,7 @@ def seeded(tmp_path_factory: pytest.TempPathFactory, mysql_url: str) -> tuple[Pa
         }
         db.session.remove()
         db.engine.dispose()
-    return folder, rows
+    return directory, rows
 
 
 @pytest.fixture
@@ -130,8 +130,8 @@ def empty_app(tmp_path: Path, mysql_url: str, seeded: tuple[Path, Rows]) -> Iter
 @pytest.fixture
 def app(seeded: tuple[Path, Rows], tmp_path: Path, mysql_url: str) -> Iterator[Flask]:
     """The app with its sample content."""
-    folder, rows = seeded
-    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    directory, rows = seeded
+    shutil.copytree(directory, tmp_path, dirs_exist_ok=True)
     app = make_app(tmp_path, mysql_url)
     if mysql_url:
         restore(app, rows)

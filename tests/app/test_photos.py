@@ -295,7 +295,7 @@ GREEDY = {
 
 
 @pytest.mark.parametrize("name", GREEDY)
-def test_no_photo_takes_more_memory_than_a_small_host_has(app_folder: Path, tmp_path: Path, name: str) -> None:
+def test_no_photo_takes_more_memory_than_a_small_host_has(app_directory: Path, tmp_path: Path, name: str) -> None:
     file = tmp_path / "photo"
     make = f"from PIL import Image; file = {str(file)!r}; {GREEDY[name]}"
     read = (
@@ -304,7 +304,7 @@ def test_no_photo_takes_more_memory_than_a_small_host_has(app_folder: Path, tmp_
     )
     for program in (make, read):
         done = subprocess.run(
-            [sys.executable, "-c", program], cwd=app_folder, capture_output=True, text=True, check=True, timeout=120
+            [sys.executable, "-c", program], cwd=app_directory, capture_output=True, text=True, check=True, timeout=120
         )
     assert int(done.stdout) < 250, f"{done.stdout.strip()} MB"
     print(name, done.stdout.strip(), "MB")
@@ -380,7 +380,7 @@ def test_unused_photos_are_cleaned_up(
         db.session.commit()
     assert "Removed 3 photos" in run(app, "clean")
     assert len(stored(tmp_path)) == before
-    assert all(any(folder.iterdir()) for folder in (tmp_path / "media/photos").iterdir())
+    assert all(any(directory.iterdir()) for directory in (tmp_path / "media/photos").iterdir())
     assert client.get(shown["photos"][0]["sizes"][0]["url"]).status_code == 200
 
 
@@ -399,7 +399,7 @@ def test_a_photo_of_yesterday_is_no_longer_taken_and_not_removed_at_that_moment(
 def test_a_store_that_fails_keeps_nothing_and_asks_to_come_back(
     seeded: Any, tmp_path: Path, picture: Picture, mysql_url: str
 ) -> None:
-    (tmp_path / "media").write_text("a file where the folder should be")
+    (tmp_path / "media").write_text("a file where the directory should be")
     app = make_app(tmp_path, mysql_url)
     if not mysql_url:
         run(app, "db", "upgrade")

@@ -170,8 +170,8 @@ FIELDS = {
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_forms_take_as_much_as_is_kept_and_say_so(app_folder: Path, name: str) -> None:
-    page = (app_folder / "client" / name).read_text()
+def test_forms_take_as_much_as_is_kept_and_say_so(app_directory: Path, name: str) -> None:
+    page = (app_directory / "client" / name).read_text()
     assert most(page) == FIELDS[name]
     if name in ("contact.html", "submit.html"):
         for field, length in FIELDS[name].items():
@@ -180,13 +180,13 @@ def test_forms_take_as_much_as_is_kept_and_say_so(app_folder: Path, name: str) -
             assert field == "price_cents" or f"{length:,} characters" in hint[1], field
 
 
-def test_scripts_know_the_limits_that_are_kept(app_folder: Path) -> None:
-    script = (app_folder / "client/scripts.js").read_text()
+def test_scripts_know_the_limits_that_are_kept(app_directory: Path) -> None:
+    script = (app_directory / "client/scripts.js").read_text()
     told = {name: int(value) for name, value in re.findall(r"const ([A-Z_]+) = ([0-9]+);", script)}
     assert told["MOST_CENTS"] == models.MOST_CENTS
     assert told["MOST_PHOTOS"] == photos.MOST_PHOTOS
     assert told["MOST_BYTES"] == photos.MAX_BYTES
-    form = (app_folder / "client/submit.html").read_text()
+    form = (app_directory / "client/submit.html").read_text()
     assert f"up to {models.MOST_CENTS // models.CENTS:,}; " in form
     assert f"Up to {photos.MOST_PHOTOS}, each" in form
     assert f"at most {photos.MAX_BYTES // 1_000_000} MB" in form
@@ -203,8 +203,8 @@ def test_all_pages_have_the_same_menu(client: FlaskClient) -> None:
     assert len(menus) == 1
 
 
-def test_pages_are_light(app_folder: Path) -> None:
-    client = app_folder / "client"
+def test_pages_are_light(app_directory: Path) -> None:
+    client = app_directory / "client"
     size = {path.relative_to(client).as_posix(): path.stat().st_size for path in client.rglob("*") if path.is_file()}
     assert {name for name in size if "/" not in name} == {*PAGES, "styles.css", "scripts.js", "newfoundland_cover.jpg"}
     photos = [name for name in size if name.endswith(".jpg")]
@@ -230,11 +230,13 @@ def test_each_request_is_one_json_line_without_personal_data(
     assert "secret-search" not in out
 
 
-def test_what_a_library_warns_of_is_one_json_line_too(app_folder: Path, tmp_path: Path) -> None:
+def test_what_a_library_warns_of_is_one_json_line_too(app_directory: Path, tmp_path: Path) -> None:
     program = "import logging, run; logging.getLogger('sqlalchemy.pool').warning('lost', exc_info=ValueError('why'))"
     environ = {"DATABASE_URL": f"sqlite:///{tmp_path / 'listings.sqlite3'}", "PYTHONDONTWRITEBYTECODE": "1"}
     command = (sys.executable, "-c", program)
-    done = subprocess.run(command, cwd=app_folder, env=environ, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        command, cwd=app_directory, env=environ, capture_output=True, text=True, check=True, timeout=60
+    )
     line = json.loads(done.stdout)
     assert (line["level"], line["message"], done.stderr) == ("warning", "lost", "")
     assert "why" in line["error"]

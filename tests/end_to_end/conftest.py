@@ -1,4 +1,4 @@
-"""The lab with the whole stack up, as `bin/lab up` leaves it."""
+"""Fixtures for the whole stack in the lab, as `bin/lab up` leaves it."""
 
 import json
 import threading
@@ -22,7 +22,7 @@ from lab.visitor import Visitor
 
 @pytest.fixture
 def site() -> Iterator[Visitor]:
-    """The site, which serves before a test and has to serve after it."""
+    """The site, which has to respond before and after the test."""
     visitor = operations.visitor()
     assert visitor.get("/").status == 200
     yield visitor
@@ -32,7 +32,7 @@ def site() -> Iterator[Visitor]:
 
 @pytest.fixture(scope="session")
 def web() -> Host:
-    """The first web host, from inside, as root."""
+    """The first web host, as root."""
     address = operations.find_host("web-1").private
     return testinfra.get_host(f"ssh://{address}?sudo=true&ssh_config={SSH_CONFIG}&controlpersist=60")
 
@@ -45,7 +45,7 @@ def secret() -> dict[str, Any]:
 
 @dataclass
 class Visits:
-    """Visits of the app through the proxy, and the ones among them that were not answered with 200."""
+    """Requests to the app through the proxy, and those without a 200 response."""
 
     asked: int = 0
     disturbed: list[str] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Visits:
 
 @pytest.fixture
 def visits(site: Visitor) -> Iterator[Visits]:
-    """Asks the site every 0.2 s while the test runs, and counts."""
+    """Send a request to the site every 0.2 s during the test, and count the responses."""
     found, over = Visits(), threading.Event()
 
     def ask() -> None:
@@ -78,7 +78,7 @@ def visits(site: Visitor) -> Iterator[Visits]:
 
 @pytest.fixture
 def undisturbed(visits: Visits) -> Iterator[Visits]:
-    """Visits that are all answered with 200: before, while and after the test does what it does."""
+    """Requests that all get a 200 response, before, during and after the test."""
     yield visits
     assert visits.asked > 0
     assert visits.disturbed == []
@@ -94,7 +94,7 @@ def new_commit() -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Change:
-    """A branch whose app says `mark` in the header of its answers."""
+    """A branch whose app has `mark` in a header of its responses."""
 
     ref: str
     mark: str
@@ -102,7 +102,7 @@ class Change:
 
 @pytest.fixture
 def change() -> Iterator[Change]:
-    """A branch of the app's repository with a change that a visitor can see."""
+    """A branch of the app's repository with a visible change."""
     mark = uuid.uuid4().hex[:8]
     publish_change(f"change-{mark}", mark)
     yield Change(f"change-{mark}", mark)
@@ -113,9 +113,9 @@ REFUSALS: dict[str, dict[str, object]] = {}
 
 
 def note_refusal(name: str, played: Played, seconds: float, visits: Visits) -> None:
-    """Keep how a release was refused, in .cache/test/refusals.json and for the table at the end."""
+    """Record a refusal, in .cache/test/refusals.json and for the table at the end."""
     REFUSALS[name] = {
-        # The last one says how things stand.
+        # The last one reports the failure.
         "message": played.messages[-2].splitlines()[0],
         "seconds": round(seconds, 1),
         "visits": visits.asked,
@@ -128,7 +128,7 @@ def note_refusal(name: str, played: Played, seconds: float, visits: Visits) -> N
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Show with a test that fails how its runs of playbooks ended."""
+    """Show the playbook runs of a failed test."""
     report: pytest.TestReport = yield  # type: ignore[assignment]
     if report.failed:
         report.sections += [("playbook", str(played)) for played in plays.DONE]
@@ -138,7 +138,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what came of each load, and how each bad release was refused."""
+    """Print the result of each load, and each refusal."""
     if REFUSALS:
         terminalreporter.section("releases that are refused")
     for name, refusal in REFUSALS.items():

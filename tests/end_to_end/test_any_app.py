@@ -1,4 +1,4 @@
-"""Apps of other shapes, by settings alone, in place of the example app, and the example app again in the end."""
+"""Apps of other kinds, by settings alone, in place of the example app, which is deployed again at the end."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ from lab.layout import AWS_ENDPOINT
 from lab.repositories import address, publish, remove
 from lab.visitor import Visitor
 
-# Each answers what the fixture `site` asks for, so that visits go on while one app takes the place of another.
+# Each responds to the requests of the fixture `site`, so that they continue while one app replaces another.
 BARE = {
     "requirements.txt": "flask\n",
     "app.py": """\
@@ -68,7 +68,7 @@ def create_app():
     @app.get("/")
     @app.get("/healthz")
     @app.get("/api/v1/listings")
-    def told():
+    def text():
         return {"version": VERSION, "motto": os.environ["MOTTO"], "secret": secret()}
 
     return app
@@ -141,7 +141,7 @@ Given = tuple[str, ...]
 
 
 def version(number: int, revision: int) -> dict[str, str]:
-    """The parcel app of a version that knows a revision of the schema."""
+    """The parcel app in a version for a schema revision."""
     package, schema = "src/parcel/__init__.py", "src/parcel/schema.py"
     return PARCEL | {
         package: PARCEL[package].replace("VERSION = 1", f"VERSION = {number}"),
@@ -151,7 +151,7 @@ def version(number: int, revision: int) -> dict[str, str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def the_example_app_again() -> Iterator[None]:
-    """What the lab's own settings say serves in the end, and nothing of another app runs."""
+    """At the end the app of the lab's settings is live, and no unit of another app runs."""
     yield
     play("site.yml", *QUICK).passed()
     assert units() == {f"listings@{live()}.service"}
@@ -160,9 +160,9 @@ def the_example_app_again() -> Iterator[None]:
         remove(name)
 
 
-def settings(folder: Path, **changed: Any) -> Given:
-    """Options that give a run these settings in place of the lab's, by a file of JSON."""
-    file = folder / "settings.json"
+def settings(directory: Path, **changed: Any) -> Given:
+    """Options that override the lab's settings with a JSON file."""
+    file = directory / "settings.json"
     file.write_text(json.dumps({"app_ref": "main", "app_subdir": "", "app_client_dir": "", **changed}))
     return ("-e", f"@{file}", *QUICK)
 
@@ -190,7 +190,7 @@ def token() -> str:
 
 @pytest.fixture(scope="module")
 def parcel(token: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Given]:
-    """Options that deploy the package, with all that settings offer; what it made in the database is gone afterwards."""
+    """Options that deploy the package with every setting; its tables are removed afterwards."""
     publish("parcel", "main", version(1, 1), message="Version 1")
     yield settings(
         tmp_path_factory.mktemp("parcel"),
@@ -214,7 +214,7 @@ def parcel(token: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Giv
     )
 
 
-def test_a_package_with_all_that_settings_offer(undisturbed: Visits, parcel: Given, token: str) -> None:
+def test_a_package_with_every_setting(undisturbed: Visits, parcel: Given, token: str) -> None:
     played = play("site.yml", *parcel).passed()
     visitor = operations.visitor()
     assert visitor.get("/").json() == {"version": 1, "motto": MOTTO, "secret": digest(token)}
@@ -235,14 +235,14 @@ def test_a_package_with_all_that_settings_offer(undisturbed: Visits, parcel: Giv
 
 
 def test_a_secret_is_in_no_file_and_in_no_environment(site: Visitor, parcel: Given, token: str) -> None:
-    """What a process got when it started is in /proc; a file of the host would stay."""
+    """Searches /proc for the initial environment of processes, and the files of the host."""
     script = f"""
 import glob, os
 secret = {token.encode()!r}
 places = glob.glob("/proc/[0-9]*/environ") + glob.glob("/proc/[0-9]*/cmdline")
 for top in ("/srv", "/etc", "/opt", "/run", "/tmp", "/var"):
-    for folder, _, names in os.walk(top):
-        places += [os.path.join(folder, name) for name in names]
+    for directory, _, names in os.walk(top):
+        places += [os.path.join(directory, name) for name in names]
 read = 0
 for place in places:
     if not place.startswith("/proc/") and (os.path.islink(place) or not os.path.isfile(place)):
@@ -251,7 +251,7 @@ for place in places:
         with open(place, "rb") as file:
             content = file.read()
     except (FileNotFoundError, ProcessLookupError):
-        # A process that ended, or a file that was removed meanwhile.
+        # The process has ended, or the file was removed.
         continue
     read += 1
     if secret in content:
@@ -261,30 +261,31 @@ print(read > 1000)
     assert on_host("sudo python3 -", text=script) == "True"
 
 
-def test_a_rollback_takes_the_other_processes_along(undisturbed: Visits, parcel: Given) -> None:
+def test_a_rollback_includes_the_other_processes(undisturbed: Visits, parcel: Given) -> None:
     first = live()
     publish("parcel", "main", version(2, 1), onto="main", message="Version 2")
     for playbook, number in (("deploy", 2), ("rollback", 1)):
         play(f"playbooks/{playbook}.yml", *parcel).passed()
         assert operations.visitor().get("/").json()["version"] == number
-        # Of the release that is live, and of no other.
+        # Of the live release only.
         assert units() == units_of(live())
         assert f"worker {number} " in words_of(f"listings-worker@{live()}.service")
     assert live() == first
 
 
-def test_a_schema_that_moved_refuses_a_rollback(undisturbed: Visits, parcel: Given) -> None:
+def test_a_rollback_with_another_schema_revision_is_refused(undisturbed: Visits, parcel: Given) -> None:
     first = live()
     publish("parcel", "main", version(3, 2), onto="main", message="Version 3")
     played = play("playbooks/deploy.yml", *parcel).passed()
     third = live()
     played = play("playbooks/rollback.yml", *parcel).refused()
-    said = played.messages[0]
+    messages = played.messages[0]
     assert (
-        f"Release {first} was deployed with schema revision '1';\nthe database is at '2'. Nothing was changed." in said
+        f"Release {first} was deployed with schema revision '1';\nthe database is at '2'. Nothing was changed."
+        in messages
     )
-    assert "-e allow_schema_mismatch=true" in said
-    assert "playbooks/deploy.yml" in said
+    assert "-e allow_schema_mismatch=true" in messages
+    assert "playbooks/deploy.yml" in messages
     assert live() == third
     assert units() == units_of(third)
     played = play("playbooks/rollback.yml", *parcel, "-e", "allow_schema_mismatch=true").passed()
@@ -308,7 +309,7 @@ def encrypted(text: str) -> str:
 
 
 def digest(text: str) -> str:
-    """What the app shows of its secret."""
+    """The app's view of its secret."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -324,5 +325,5 @@ def timers() -> set[str]:
 
 
 def words_of(unit: str) -> str:
-    """What a service wrote."""
+    """The log of a service."""
     return on_host(f"sudo journalctl --no-pager --output=cat --unit={unit}")

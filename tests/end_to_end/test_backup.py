@@ -1,4 +1,4 @@
-"""A dump holds everything and restores: with MySQL's own client, by playbooks/restore.yml, and after any interruption."""
+"""A dump is complete and can be restored: with MySQL's own client, by playbooks/restore.yml, and after any interruption."""
 
 import json
 import os
@@ -37,7 +37,7 @@ MESSAGE = {"name": "Visitor", "email": "visitor@example.com"}
 
 @contextmanager
 def connected() -> Iterator[Any]:
-    """A connection as the backup program has it, from this machine, which does not know the database's name."""
+    """A connection like the backup program's, from this machine, which cannot resolve the database's name."""
     found = aws.database_credentials()
     connection = pymysql.connect(
         host=str(operations.status().databases[0].address),
@@ -56,7 +56,7 @@ def connected() -> Iterator[Any]:
 
 @pytest.fixture
 def database() -> Iterator[Any]:
-    """A connection; the schemas that a test makes are gone before and after it."""
+    """A connection; the schemas of the tests are removed before and after each test."""
     with connected() as connection:
         remove_schemas(connection)
         yield connection
@@ -64,7 +64,7 @@ def database() -> Iterator[Any]:
 
 
 def remove_schemas(connection: Any) -> None:
-    """Remove what these tests make."""
+    """Remove the schemas of these tests."""
     for (schema,) in server.rows(connection, "SELECT schema_name FROM information_schema.schemata"):
         if schema.startswith(("nasty", LIVE)):
             server.drop_schema(connection, schema)
@@ -72,7 +72,7 @@ def remove_schemas(connection: Any) -> None:
 
 
 def mysql(schema: str, sql: bytes) -> None:
-    """Have MySQL's own client run SQL in a schema."""
+    """Run SQL in a schema with MySQL's own client."""
     found = aws.database_credentials()
     image = mysql_image()
     trust = image / "tmp/ca.pem"
@@ -100,7 +100,7 @@ def checksums(connection: Any, schema: str) -> dict[str, str]:
     return {table: server.rows(connection, f"CHECKSUM TABLE {server.name(schema, table)}")[0][1] for table in tables}
 
 
-def test_a_dump_of_every_kind_of_thing_restores_with_mysqls_own_client(database: Any) -> None:
+def test_a_dump_of_every_kind_of_object_restores_with_mysqls_own_client(database: Any) -> None:
     create(database, "nasty")
     create(database, "nasty_copy")
     server.execute(database, "CREATE USER 'gone'@'%'")
@@ -119,14 +119,14 @@ def test_a_dump_of_every_kind_of_thing_restores_with_mysqls_own_client(database:
     assert len(before) == 10
     load.verify(database, "nasty_copy", made.manifest, ALL_CODE)
     assert {title.split()[0] for title in made.manifest["code"]} == set(ALL_CODE)
-    # The account `gone` is in no definition: everything belongs to who restored it.
+    # No definition contains the account `gone`: the restoring account is the definer.
     assert "DEFINER=" not in sql.decode()
     for table, schema in (("views", "table"), ("routines", "routine"), ("triggers", "trigger"), ("events", "event")):
         query = f"SELECT DISTINCT definer FROM information_schema.{table} WHERE {schema}_schema = 'nasty_copy'"
         assert server.rows(database, query) == [(f"{aws.database_credentials()['username']}@%",)]
     (warning,) = made.manifest["warnings"]
-    assert warning.startswith("the view broken is broken")
-    # What was restored works: the function in the view, and the triggers in their order.
+    assert warning.startswith("the view broken is not valid")
+    # The restored objects work: the function in the view, and the triggers in their order.
     server.execute(database, "USE nasty_copy")
     assert server.rows(database, "SELECT more FROM `a view` ORDER BY id LIMIT 1") == [("2",)]
     server.execute(database, "INSERT INTO `no key` VALUES (41, 'new')")
@@ -134,7 +134,7 @@ def test_a_dump_of_every_kind_of_thing_restores_with_mysqls_own_client(database:
     assert server.rows(database, "SELECT what FROM log") == [("new; -- ü",)]
 
 
-def test_what_differs_from_the_manifest_is_named(database: Any) -> None:
+def test_differences_from_the_manifest_are_reported(database: Any) -> None:
     create(database, "nasty")
     server.execute(database, "CREATE TABLE nasty.a (id INT, f FLOAT)")
     server.execute(database, "INSERT INTO nasty.a VALUES (1, 16777217), (2, 0.1)")
@@ -148,11 +148,11 @@ def test_what_differs_from_the_manifest_is_named(database: Any) -> None:
     with pytest.raises(load.RestoreError, match="VIEW v: is missing") as error:
         load.verify(database, "nasty_copy", made.manifest, ALL_CODE)
     assert "a: checksum " in str(error.value)
-    with pytest.raises(load.RestoreError, match="cut off"):
+    with pytest.raises(load.RestoreError, match="is incomplete"):
         load.load(database, "nasty_copy", "nasty", lines[:-1])
 
 
-# Two tables of two schemas, bound to each other, with all kinds of code.
+# Two related tables in two schemas, with all kinds of code.
 DAMAGED, GOOD = (
     f"""
 CREATE TABLE parent (id INT PRIMARY KEY, word TEXT, FULLTEXT (word));
@@ -175,7 +175,7 @@ class KilledError(BaseException):
 
 @contextmanager
 def killed_after(monkeypatch: pytest.MonkeyPatch, statements: int) -> Iterator[None]:
-    """End the process, as it were, when it has sent so many statements."""
+    """Simulate the end of the process after a number of statements."""
     sent = 0
 
     def count(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -235,23 +235,23 @@ def test_a_swap_that_is_killed_anywhere_is_undone_or_completed(database: Any, mo
     # The renaming is the middle.
     assert min(outcomes.count("undone"), outcomes.count("completed")) > 5
     assert outcomes == sorted(outcomes, reverse=True)
-    # And a swap that has ended can be undone.
+    # A complete swap can be undone as well.
     swap.undo(database, LIVE, lambda name: dumps[name][0])
     load.verify(database, LIVE, dumps["damaged"][1], ALL_CODE)
 
 
 def fresh(database: Any, dumps: dict[str, Any]) -> None:
-    """Make the damaged schema live, with nothing else of a restore."""
+    """Make the damaged schema live, without remains of a restore."""
     for suffix in ("_incoming", "_before_1"):
         server.drop_schema(database, f"{LIVE}{suffix}")
     load.load(database, LIVE, "mysql", dumps["damaged"][0])
 
 
-# The whole way, by the playbooks.
+# The whole procedure, by the playbooks.
 
 
 def send(site: Visitor, text: str) -> Any:
-    """Send a message to the site, each time another, since the same is kept once; the answer."""
+    """Send a unique message to the site, because duplicates are stored once, and return the response."""
     body = json.dumps(MESSAGE | {"body": f"{text} {uuid.uuid4().hex}"}).encode()
     return site.ask("POST", "/api/v1/messages", body, {"Content-Type": "application/json"})
 
@@ -261,7 +261,7 @@ def rows_of(database: Any, table: str) -> int:
     return int(server.rows(database, f"SELECT COUNT(*) FROM listings.{table}")[0][0])
 
 
-def test_damaged_data_are_restored_and_no_write_is_lost_without_a_word(site: Visitor, database: Any) -> None:
+def test_damaged_data_are_restored_and_no_write_is_lost_silently(site: Visitor, database: Any) -> None:
     assert send(site, "Kept by the backup").status == 201
     on_host("sudo systemctl start outport-rds-backup")
     before = checksums(database, "listings")
@@ -274,7 +274,7 @@ def test_damaged_data_are_restored_and_no_write_is_lost_without_a_word(site: Vis
     assert checksums(database, "listings") != before
 
     refused = play("playbooks/restore.yml", "-e", "dump=newest", "-e", "into=live").refused()
-    assert "Without a terminal, confirm by -e confirm=lab" in refused.told
+    assert "Without a terminal, confirm with -e confirm=lab" in refused.text
     assert send(site, "Nothing was begun").status == 201
 
     answers: list[Any] = []
@@ -293,23 +293,23 @@ def test_damaged_data_are_restored_and_no_write_is_lost_without_a_word(site: Vis
         over.set()
         thread.join()
     played.passed()
-    told = played.told
-    assert "is lost: table rows now in the dump difference" in told
+    reported = played.text
+    assert "are lost: table rows now in the dump difference" in reported
     assert {status for status, _, _ in answers} == {201, 503}
     assert {retry for status, retry, _ in answers if status == 503} == {"30"}
     assert {page for _, _, page in answers} == {200}
     print(f"{sum(status == 503 for status, _, _ in answers)} of {len(answers)} messages were refused meanwhile")
-    # What was dumped before the restore is newer, and damaged.
+    # The dump taken before the restore is newer, and damaged.
     before_restore, backup = re.findall(r"(\S+Z) +(?:before-restore|backup) ", play("playbooks/restore.yml").stdout)[:2]
-    assert f"Dump {backup} is live" in told
+    assert f"Dump {backup} is live" in reported
     assert before_restore > backup
     after = checksums(database, "listings")
     assert {name: after[name] for name in after if name not in ("message", "rate_limit")} == {
         name: before[name] for name in before if name not in ("message", "rate_limit")
     }
     accepted_after = len(answers) - max(number for number, answer in enumerate(answers) if answer[0] == 503) - 1
-    kept = re.findall(r"listings_before_\d+", told)[-1]
-    # Every message that was accepted is in the live data, or in what was live before.
+    kept = re.findall(r"listings_before_\d+", reported)[-1]
+    # Every accepted message is in the live or in the former live data.
     accepted = sum(status == 201 for status, _, _ in answers)
     old = int(server.rows(database, f"SELECT COUNT(*) FROM {kept}.message")[0][0])
     assert old == 1 + accepted - accepted_after
@@ -321,13 +321,13 @@ def test_damaged_data_are_restored_and_no_write_is_lost_without_a_word(site: Vis
 def test_a_killed_restore_is_undone_by_the_next_run(site: Visitor, database: Any) -> None:
     count = rows_of(database, "message")
     options = ("-e", "dump=newest", "-e", "into=live", "-e", "confirm=lab")
-    cut_off("Stop|other processes are stopped", 0, "playbooks/restore.yml", *options)
+    cut_off("Stop the other processes|other processes are stopped", 0, "playbooks/restore.yml", *options)
     answer = send(site, "Refused")
     assert (answer.status, answer.headers["retry-after"]) == (503, "30")
     deployed = play("playbooks/deploy.yml").refused()
-    assert "Complete or undo it first: ansible-playbook playbooks/restore.yml" in deployed.told
+    assert "Complete or undo it first: ansible-playbook playbooks/restore.yml" in deployed.text
     played = play("playbooks/restore.yml").passed()
-    assert "An interrupted restore left nothing to complete or undo" in played.told
+    assert "An interrupted restore left nothing to complete or undo" in played.text
     assert send(site, "Accepted again").status == 201
     assert rows_of(database, "message") == count + 1
     assert "active" in on_host("systemctl is-active listings-clean.timer")
@@ -339,4 +339,4 @@ def test_a_dump_that_does_not_exist_is_refused(site: Visitor) -> None:
         ("yesterday", "Allowed: newest, or the name"),
     ):
         played = play("playbooks/restore.yml", "-e", f"dump={wanted}", "-e", "into=live").refused()
-        assert message in played.told
+        assert message in played.text

@@ -1,4 +1,4 @@
-"""What people do at the site, in a real browser: search, send a listing with photos, moderate it, write a message."""
+"""The site in a real browser: search, send a listing with photos, moderate it, write a message."""
 
 import io
 import random
@@ -24,7 +24,7 @@ NAME, PASSWORD = "keeper", secrets.token_hex(12)
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, for which the site's name leads to the lab's first host."""
+    """Chromium, which resolves the site's name to the lab's first host."""
     install()
     site = operations.visitor()
     with chromium(site.domain, site.address) as found:
@@ -33,18 +33,18 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module", autouse=True)
 def moderator() -> None:
-    """Somebody who may log in, added as an operator does it: on the host, as the app."""
+    """A moderator, created as an operator does: on the host, as the app."""
     add_moderator(NAME, PASSWORD)
 
 
 def complaints(page: Page) -> list[str]:
-    """Return what axe-core holds against the page."""
+    """Return axe-core's violations on the page."""
     found = Axe().run(page).response["violations"]
     return [f"{entry['id']} ({entry['impact']}): {entry['nodes'][0]['html'][:200]}" for entry in found]
 
 
 def listen(page: Page) -> list[str]:
-    """Return a list that fills with what the page's console calls an error."""
+    """Return a list that collects the errors of the page's console."""
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
@@ -69,7 +69,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    """A tab in which nothing may go wrong."""
+    """A tab without console errors."""
     tab = context.new_page()
     errors = listen(tab)
     yield tab
@@ -85,7 +85,7 @@ def log_in(page: Page) -> None:
 
 
 def picture(seed: int, width: int = 2400, height: int = 1800) -> bytes:
-    """The file of a photo with a place and a maker in it, which no other is like."""
+    """A unique photo file with GPS coordinates and a camera model in its metadata."""
     small = Image.frombytes("RGB", (24, 18), random.Random(f"{seed} {secrets.token_hex()}").randbytes(24 * 18 * 3))
     exif = Image.Exif()
     exif[0x010F] = "Maker-secret"
@@ -216,7 +216,7 @@ def in_bucket() -> list[str]:
     return [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket, Prefix="photos/")["Contents"]]
 
 
-def test_a_form_says_what_is_wrong_as_one_types(page: Page) -> None:
+def test_a_form_shows_what_is_wrong_as_one_types(page: Page) -> None:
     page.goto("/submit.html")
     page.get_by_role("button", name="Send the listing").click()
     expect(page.locator("#title-error")).to_have_text("Please fill this in.")
@@ -234,7 +234,7 @@ def test_a_form_says_what_is_wrong_as_one_types(page: Page) -> None:
     expect(page.get_by_label("Title")).to_have_value("Kettle")
 
 
-def test_a_zip_that_calls_itself_a_photo_is_refused_beside_it(context: BrowserContext) -> None:
+def test_a_zip_with_the_name_of_a_photo_is_refused_next_to_it(context: BrowserContext) -> None:
     page = context.new_page()
     page.goto("/submit.html")
     page.get_by_label("Choose photos").set_input_files(
@@ -245,7 +245,7 @@ def test_a_zip_that_calls_itself_a_photo_is_refused_beside_it(context: BrowserCo
     expect(page.locator("#photo-list li")).to_have_count(0)
 
 
-def test_photos_of_a_form_that_was_open_for_a_day_are_sent_anew(page: Page) -> None:
+def test_photos_of_a_form_that_was_open_for_a_day_are_sent_again(page: Page) -> None:
     sent = []
     page.on("request", lambda request: request.method == "POST" and sent.append(request.url.rsplit("/", 1)[1]))
     page.clock.install()
@@ -265,7 +265,7 @@ def photo(name: str, kind: str = "image/jpeg", content: bytes | None = None) -> 
     return {"name": name, "mimeType": kind, "buffer": content or picture(len(name), 400, 300)}
 
 
-def test_a_photo_that_is_removed_while_it_is_sent_holds_nothing_up(page: Page) -> None:
+def test_a_photo_that_is_removed_during_its_upload_blocks_nothing(page: Page) -> None:
     fill(page, f"Anchor {secrets.token_hex(4)}")
     held: list[Route] = []
     page.route("**/api/v1/photos", lambda route: route.continue_() if held else held.append(route))
@@ -287,13 +287,13 @@ def test_photos_are_put_in_order_by_keyboard(page: Page) -> None:
     later.focus()
     for place in (2, 3):
         page.keyboard.press("Enter")
-        expect(page.locator("#photos-said")).to_have_text(f"1.jpg is photo {place} of 3.")
+        expect(page.locator("#photos-messages")).to_have_text(f"1.jpg is photo {place} of 3.")
     expect(page.get_by_role("button", name="Move 1.jpg earlier")).to_be_focused()
     names = [button.get_attribute("aria-label") for button in page.get_by_role("button", name="Remove").all()]
     assert names == ["Remove 2.jpg", "Remove 3.jpg", "Remove 1.jpg"]
 
 
-def test_every_file_that_is_no_photo_is_named(page: Page) -> None:
+def test_every_file_that_is_not_a_photo_is_reported(page: Page) -> None:
     page.goto("/submit.html")
     files = [photo("a.txt", "text/plain"), photo("b.jpg", content=bytes(10_000_001)), photo("c.jpg")]
     page.get_by_label("Choose photos").set_input_files(files)
@@ -316,7 +316,7 @@ def test_the_link_to_the_content_leaves_the_filters_as_they_are(page: Page) -> N
     assert asked == []
 
 
-def test_a_search_that_fails_says_so_and_nothing_else(context: BrowserContext) -> None:
+def test_a_search_that_fails_is_reported_alone(context: BrowserContext) -> None:
     page = context.new_page()
     page.goto("/listings.html?q=nothing-like-it")
     expect(page.locator("#nothing")).to_be_visible()
@@ -332,13 +332,13 @@ def test_a_search_that_fails_says_so_and_nothing_else(context: BrowserContext) -
     expect(page.locator("#listings-status")).to_be_focused()
 
 
-def test_an_address_that_is_partly_wrong_shows_what_can_be_shown(page: Page) -> None:
+def test_a_partly_invalid_url_shows_what_is_valid(page: Page) -> None:
     page.goto("/listings.html?q=punt&category=nope&min_price=abc&sort=toString")
     expect(page.locator("#listings .card")).to_have_count(1)
     assert [chip.inner_text() for chip in page.locator("#active li").all()] == ["“punt”"]
 
 
-def test_a_page_of_the_list_that_is_gone_leads_to_the_first(context: BrowserContext) -> None:
+def test_a_missing_page_of_the_list_leads_to_the_first(context: BrowserContext) -> None:
     page = context.new_page()
     page.goto("/listings.html?q=punt&cursor=nonsense")
     expect(page.locator("#listings .card")).to_have_count(1)
@@ -365,11 +365,11 @@ def test_nothing_covers_anything_at_any_width(browser: Browser, width: int) -> N
         page.goto(path)
         page.wait_for_load_state("networkidle")
         for link in page.locator(".site-header a").all():
-            # The click has to be its own, in all of its corners.
+            # Each corner has to receive the click itself.
             box = link.bounding_box() or {}
             for x in (3, box["width"] - 3):
                 link.click(trial=True, position={"x": x, "y": box["height"] / 2})
-        # As long as texts may be, without a blank.
+        # Texts of maximum length without a space.
         page.evaluate(
             "document.querySelectorAll('article :is(dd, h1, h3, span)').forEach((each) => { each.textContent = 'W'.repeat(80); })"
         )
@@ -391,7 +391,7 @@ def test_enter_in_a_field_of_a_waiting_listing_does_not_publish_it(page: Page) -
     expect(page.locator(".lead")).to_contain_text("Waiting since")
 
 
-def test_what_could_not_be_sent_is_kept_and_sent_again(context: BrowserContext) -> None:
+def test_a_failed_submission_is_kept_and_sent_again(context: BrowserContext) -> None:
     page = context.new_page()
     page.goto("/contact.html")
     page.get_by_label("Your name").fill("A visitor")

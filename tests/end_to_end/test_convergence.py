@@ -1,4 +1,4 @@
-"""What is as it should be is left as it is."""
+"""A run without a difference changes nothing."""
 
 from support.plays import play
 
@@ -14,5 +14,5 @@ def test_a_check_of_a_converged_host_finds_nothing_to_do(site: Visitor) -> None:
 
 
 def test_a_check_of_a_provisioned_account_finds_nothing_to_do(site: Visitor) -> None:
-    """That a second run changes nothing is in tests/test_provision.py."""
+    """The second run itself is tested in tests/test_provision.py."""
     assert play("playbooks/provision.yml", "--check", "--diff").passed().changed == []

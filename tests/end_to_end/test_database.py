@@ -1,4 +1,4 @@
-"""The app and its MySQL: a server that goes away and comes back under load, connections that end, and the queries at 100,000 listings."""
+"""The app and its MySQL server: an outage under load, lost connections, and the queries with 100,000 listings."""
 
 import json
 import re
@@ -30,12 +30,12 @@ SCHEMA = "outport_explain"
 
 
 def site_serves(site: Visitor) -> bool:
-    """Whether a list is answered."""
+    """Return whether a list gets a response."""
     return site.get("/api/v1/listings?limit=1").status == 200
 
 
 def kept_messages() -> Counter[str]:
-    """The texts of the messages that the site's database holds, and how often each."""
+    """Return the texts of the messages in the site's database, and the count of each."""
     engine = create_engine(aws.database_url(aws.database_credentials()["dbname"]))
     with engine.connect() as connection:
         texts = Counter(connection.exec_driver_sql("SELECT body FROM message").scalars())
@@ -43,7 +43,7 @@ def kept_messages() -> Counter[str]:
     return texts
 
 
-def test_a_database_that_is_away_for_a_while_loses_nothing_and_costs_no_request_once_it_is_back() -> None:
+def test_an_outage_of_the_database_loses_nothing_and_no_request_fails_after_it() -> None:
     site, rds = operations.visitor(), aws.client("rds")
     database = operations.status().databases[0].id
     with Load(plan_for_site(RATE, longest=240)) as load:
@@ -73,7 +73,7 @@ def test_a_database_that_is_away_for_a_while_loses_nothing_and_costs_no_request_
     print(
         f"{result.by_status}; away from {failed[0].at:.1f} s to {last:.1f} s; first good write at {first_write:.1f} s"
     )
-    # Once one request is answered, all are: the pool gives out no dead connection.
+    # After the first response, no request fails: the pool has no dead connection.
     back = min(
         visit.at
         for visit in result.visits
@@ -88,7 +88,7 @@ def test_a_database_that_is_away_for_a_while_loses_nothing_and_costs_no_request_
     kept = kept_messages()
     assert {message["body"] for message, outcome in sent if outcome != "503"} <= set(kept)
     refused = [message for message, outcome in sent if outcome == "503"]
-    # A connection that ends while MySQL commits tells nobody whether it has.
+    # When a connection is lost during a commit, its outcome is unknown.
     print(
         f"of {len(refused)} messages answered with 503, {sum(kept[message['body']] for message in refused)} were kept"
     )
@@ -103,7 +103,7 @@ def test_a_database_that_is_away_for_a_while_loses_nothing_and_costs_no_request_
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
-    """The app on a schema of its own with 100,000 listings, made by its seed command."""
+    """The app on a separate schema with 100,000 listings, created by its seed command."""
     url = aws.database_url(SCHEMA)
     engine = create_engine(make_url(url).set(database=""))
     with engine.begin() as connection:
@@ -133,7 +133,7 @@ SUBMISSION = {
 
 
 def is_fine(name: str, answer: TestResponse) -> bool:
-    """Whether a request is answered as it is while the database is there."""
+    """Return whether a response is the normal one."""
     return answer.status_code in ((403,) if name == "a guess" else (200, 201))
 
 
@@ -159,7 +159,7 @@ REQUESTS: dict[str, Callable[[FlaskClient, int], TestResponse]] = {
 
 @dataclass
 class Killer:
-    """Has MySQL end the app's connection, once, after `after` statements or commits of a request."""
+    """Kills the app's connection in MySQL, once, after `after` statements or commits of a request."""
 
     server: Engine
     after: int
@@ -172,7 +172,7 @@ class Killer:
             self._kill(connection)
 
     def commit(self, connection: Connection) -> None:
-        """Have MySQL commit; the connection ends before the app can hear of it."""
+        """Commit in MySQL, and close the connection before the app gets the result."""
         connection.connection.dbapi_connection.commit()
         self.count(connection)
 
@@ -186,7 +186,7 @@ class Killer:
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_a_connection_that_ends_at_any_moment_is_told_or_not_noticed_and_none_is_lost(
+def test_a_connection_that_ends_at_any_moment_loses_no_message(
     large: Flask, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     client, server, outcomes = large.test_client(), create_engine(aws.database_url("")), []
@@ -200,7 +200,7 @@ def test_a_connection_that_ends_at_any_moment_is_told_or_not_noticed_and_none_is
         outcomes.append(answer.status_code)
         assert is_fine(name, answer) or answer.status_code == 503, (after, outcomes)
         assert "retry-after" in answer.headers or answer.status_code != 503
-        # One that is not given back is missing for good.
+        # A leaked connection is missing permanently.
         assert engine.pool.checkedout() == 0, (after, outcomes)
         assert is_fine(name, REQUESTS[name](client, after))
         if killer.seen < after:
@@ -212,7 +212,7 @@ def test_a_connection_that_ends_at_any_moment_is_told_or_not_noticed_and_none_is
 
 
 @pytest.mark.parametrize(("name", "table"), [("a message", "message"), ("a submission", "listing")])
-def test_what_was_kept_unheard_is_not_kept_twice(large: Flask, name: str, table: str) -> None:
+def test_a_commit_without_a_response_is_not_stored_twice(large: Flask, name: str, table: str) -> None:
     client, server = large.test_client(), create_engine(aws.database_url(SCHEMA))
 
     def count() -> int:
@@ -236,7 +236,7 @@ def test_what_was_kept_unheard_is_not_kept_twice(large: Flask, name: str, table:
 
 @dataclass(frozen=True)
 class Plan:
-    """How MySQL answers a request's main query, and how long the request takes (median of ten, ms)."""
+    """MySQL's plan of a request's main query, and the request's response time (median of ten, ms)."""
 
     key: str
     type: str
@@ -246,7 +246,7 @@ class Plan:
 
 
 def explain(app: Flask, path: str) -> Plan:
-    """Make a request ten times and ask MySQL for the plan of its query of the listings."""
+    """Send a request ten times and read MySQL's plan of its query of the listings."""
     seen: list[tuple[str, Any]] = []
 
     def keep(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -267,7 +267,7 @@ def explain(app: Flask, path: str) -> Plan:
     return Plan(row["key"], row["type"], row["rows"], row["Extra"] or "", median(times))
 
 
-# Of each request the index that serves it; whether its order comes from the index, too.
+# The index of each request, and whether the index provides its order.
 QUERIES = {
     "/api/v1/listings": ("ix_listing_newest", True),
     "/api/v1/listings?category=jobs": ("ix_listing_category_newest", True),
@@ -276,7 +276,7 @@ QUERIES = {
     "/api/v1/listings?sort=cheapest&category=jobs": ("ix_listing_category_price_order", True),
     "/api/v1/listings?sort=dearest&category=jobs": ("ix_listing_category_price", True),
     "/api/v1/listings?sort=cheapest&min_price=10000&max_price=20000": (None, False),
-    # Of a common place the newest are found soon; a rare one has to be looked up.
+    # The newest of a common place are found quickly; a rare one needs its own index.
     "/api/v1/listings?place=Twillingate": (None, False),
     "/api/v1/listings?place=Nain": ("ix_listing_place_newest", False),
     "/api/v1/listings?q=saltbox+kitchen": ("ix_listing_text", False),
@@ -289,7 +289,7 @@ QUERIES = {
 }
 
 
-def test_every_question_has_its_index_at_a_hundred_thousand_listings(large: Flask) -> None:
+def test_every_query_has_its_index_at_a_hundred_thousand_listings(large: Flask) -> None:
     plans = {path: explain(large, path) for path in QUERIES}
     following = large.test_client().get("/api/v1/listings?limit=100").json["next_cursor"]
     plans["the second page"] = explain(large, f"/api/v1/listings?cursor={following}")

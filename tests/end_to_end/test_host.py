@@ -1,4 +1,4 @@
-"""What an operator who looks closely finds on the host, and in AWS."""
+"""The state of a converged host, and of its AWS resources."""
 
 import gzip
 import json
@@ -13,7 +13,7 @@ from lab.visitor import Visitor
 
 
 def live_unit(web: Host) -> str:
-    """The unit of the release that serves."""
+    """The unit of the live release."""
     return f"listings@{web.check_output('basename $(readlink /srv/listings/live)')}.service"
 
 
@@ -28,7 +28,7 @@ def test_the_app_runs_as_its_own_user(web: Host) -> None:
     assert set(users) == {"listings"}
 
 
-def test_the_app_is_locked_in(web: Host) -> None:
+def test_the_app_is_sandboxed(web: Host) -> None:
     """systemd's own measure, out of 10; a plain unit gets 9."""
     verdict = web.run("systemd-analyze security --no-pager --threshold=20 %s", live_unit(web))
     assert verdict.rc == 0, verdict.stdout[-300:]
@@ -55,14 +55,14 @@ def test_the_password_is_nowhere_on_the_host(secret: dict[str, Any], site: Visit
     journal = "cat >/dev/shm/word; journalctl --no-pager --all | grep -F -f /dev/shm/word; rm /dev/shm/word"
     for search in (files, processes, journal):
         assert found(search, secret["password"]) == ""
-    # And each search finds what is there.
+    # And each search finds an existing word.
     assert "/etc/outport-rds-backup.json" in found(files, "snapshot_prefix")
     assert "/environ" in found(processes, "DATABASE_CREDENTIALS_FILE")
     assert "Started listings@" in found(journal, "Started listings@")
 
 
 def found(command: str, word: str) -> str:
-    """What a search as root on the first host prints; the word goes by standard input: in an argument, it would find itself."""
+    """Return the output of a search as root on the first host; the word is on standard input, because as an argument it would find itself."""
     search = [*operations.ssh_command(operations.find_host("web-1")), f"sudo sh -c '{command}'"]
     return subprocess.run(search, input=word, capture_output=True, text=True, timeout=300, check=False).stdout
 

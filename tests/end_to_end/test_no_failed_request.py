@@ -20,7 +20,7 @@ Loads = Callable[[str], AbstractContextManager[None]]
 
 @pytest.fixture(scope="module", autouse=True)
 def settings_serve_afterwards() -> Iterator[None]:
-    """The next module finds the release of the settings."""
+    """Restore the release of the settings for the next module."""
     yield
     if shown("web-1") is not None:
         play("site.yml").passed()
@@ -28,7 +28,7 @@ def settings_serve_afterwards() -> Iterator[None]:
 
 @pytest.fixture
 def load() -> Loads:
-    """Load on the first host beside a block; no request may have failed."""
+    """Load on the first host in parallel with a block; no request may fail."""
     plan = loads.plan()
 
     @contextmanager
@@ -59,16 +59,16 @@ def test_no_request_fails_during_a_rollback(load: Loads, change: Change) -> None
 
 
 def assert_a_rollback_is_kept(change: Change) -> None:
-    """Settings that still name the commit that was rolled back stop each run before it changes the release, and it shows the ways on."""
+    """Settings with the commit that was rolled back stop each run before it changes the release, and it lists the choices."""
     kept = live()
     for playbook in ("playbooks/deploy.yml", "site.yml"):
-        # Another setting gives the commit another release.
+        # With another setting, the commit is another release.
         played = play(playbook, "-e", f"app_ref={change.ref}", "-e", '{"app_environment": {"OTHER": "1"}}').refused()
-        said = played.messages[0]
-        assert f"('{change.ref}') was rolled back at" in said
+        messages = played.messages[0]
+        assert f"('{change.ref}') was rolled back at" in messages
         assert live() == kept
-    commit = re.findall(r"-e ref=([0-9a-f]{40})", said)
-    assert "-e redeploy=true" in said
+    commit = re.findall(r"-e ref=([0-9a-f]{40})", messages)
+    assert "-e redeploy=true" in messages
     assert on_host("cat /srv/listings/live/release.json").count(commit[0]) == 1
     listed = play("playbooks/releases.yml").stdout
     assert re.search(r"[0-9a-f-]{19} +rolled back ", listed)
@@ -84,7 +84,7 @@ def test_no_request_fails_during_a_deploy_that_is_refused(load: Loads, change: C
 
 def test_no_request_fails_while_the_certificate_is_renewed(load: Loads) -> None:
     serials = [visitor_of("web-1").certificate()["serialNumber"]]
-    # Told as systemd tells it; a person who types the command gives no less.
+    # As systemd runs it; an operator's command has the same effect.
     settings = on_host("systemctl show --property=Environment --value certbot.service")
     with load("certificate renewal"):
         for _ in range(3):
@@ -94,7 +94,7 @@ def test_no_request_fails_while_the_certificate_is_renewed(load: Loads) -> None:
 
 
 def wait_for_certificate(other_than: str) -> str:
-    """The serial number of the certificate that the site shows instead."""
+    """Wait for another certificate of the site and return its serial number."""
     deadline = time.monotonic() + 10
     while (found := visitor_of("web-1").certificate()["serialNumber"]) == other_than and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -106,7 +106,7 @@ def test_no_request_fails_while_nginx_is_upgraded(load: Loads) -> None:
     on_host("sudo apt-get update --quiet")
     with load("nginx upgrade"):
         for _ in range(3):
-            # Its package starts the new program beside the old one, which ends when its requests are answered.
+            # The package starts the new program next to the old one, which exits after its last request.
             on_host("sudo env DEBIAN_FRONTEND=noninteractive apt-get install --reinstall --yes nginx")
             masters.append(on_host("cat /run/nginx.pid"))
     assert len(set(masters)) == 4

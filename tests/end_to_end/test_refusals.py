@@ -24,8 +24,8 @@ def test_a_missing_setting_is_refused_before_the_first_change(site: Visitor) -> 
     assert played.changed == []
 
 
-def test_a_name_that_leads_nowhere_gets_no_certificate(site: Visitor) -> None:
-    """The new name is refused; the old one is still served, with its certificate."""
+def test_a_name_that_does_not_resolve_gets_no_certificate(site: Visitor) -> None:
+    """The new name is refused; the former one is still live, with its certificate."""
     played = play("site.yml", "--extra-vars", "site_domain=elsewhere.lab.test").refused()
     assert "No certificate was issued for elsewhere.lab.test" in played.stdout
     assert "To fix it: the name must resolve to this host" in played.stdout
@@ -33,7 +33,7 @@ def test_a_name_that_leads_nowhere_gets_no_certificate(site: Visitor) -> None:
     play("site.yml").passed()
 
 
-def test_a_database_that_does_not_answer_stops_the_release(site: Visitor, new_commit: str) -> None:
+def test_a_database_that_does_not_respond_stops_the_release(site: Visitor, new_commit: str) -> None:
     serving = live()
     database = operations.status().databases[0].id
     freezer = next(Path("/sys/fs/cgroup").glob(f"**/{CGROUP}/database-{database}/cgroup.freeze"))
@@ -46,9 +46,9 @@ def test_a_database_that_does_not_answer_stops_the_release(site: Visitor, new_co
     finally:
         freezer.write_text("0")
     played.refused()
-    told = played.told
-    assert "The command 'flask --app run db upgrade' failed" in told
-    assert "The release got no traffic, and the previous release is still live." in told
-    assert "The cause: The command 'flask --app run db upgrade' failed (code 1): " in told
-    assert told.count("Background on this error") == 1
+    reported = played.text
+    assert "The command 'flask --app run db upgrade' failed" in reported
+    assert "The release got no traffic, and the previous release is still live." in reported
+    assert "The cause: The command 'flask --app run db upgrade' failed (exit code 1): " in reported
+    assert reported.count("Background on this error") == 1
     assert live() == serving

@@ -1,4 +1,4 @@
-"""A release that is no good is refused with its cause, and what served before serves all the time (see `undisturbed`).
+"""A bad release is refused with its cause, and the previous one stays live all the time (see `undisturbed`).
 
 One of each kind: every way in which a build fails is in molecule/python_app, in which a switch fails in tests/test_release_switch.py.
 """
@@ -26,7 +26,7 @@ from flask import Flask, redirect, request
 from myflaskapp import create_app
 """
 GOOD = "app = create_app()\n"
-# A busy machine needs some time until the app answers at all.
+# On a busy machine the app takes some time to respond.
 IMPATIENT = ("-e", "gunicorn_health_timeout=20")
 QUICK = ("-e", "gunicorn_monitor_seconds=3", "-e", "gunicorn_readiness_delay=1")
 NO_SET_UP = ("-e", '{"app_setup_commands": []}')
@@ -40,14 +40,14 @@ def upgrade():
 
 
 def after(seconds: int, then: str) -> str:
-    """An entry whose workers do something a while after they came up."""
+    """An entry point whose workers do something some time after their start."""
     return (
         f"{RUN}{GOOD}def doom():\n    time.sleep({seconds})\n{then}threading.Thread(target=doom, daemon=True).start()\n"
     )
 
 
 def once_live(then: str) -> str:
-    """An entry whose workers do something one second after their release is the live one."""
+    """An entry point whose workers do something one second after their release went live."""
     wait = (
         "    own = os.path.basename(os.path.dirname(os.getcwd()))\n"
         '    while os.path.basename(os.readlink("/srv/listings/live")) != own:\n        time.sleep(0.1)\n'
@@ -58,13 +58,13 @@ def once_live(then: str) -> str:
 
 
 def before_requests(then: str) -> str:
-    """An entry that answers some requests by itself."""
+    """An entry point that responds to some requests itself."""
     return f"{RUN}{GOOD}@app.before_request\ndef answer():\n{then}"
 
 
 @dataclass(frozen=True)
 class Bad:
-    """A release that is no good: the files that differ from the good one, options of the run, and what the message has to say."""
+    """A bad release: the files that differ from the good one, options of the run, and what the message has to contain."""
 
     name: str
     says: tuple[str, ...]
@@ -75,7 +75,7 @@ class Bad:
 
 
 def bad_entry(name: str, entry: str, *says: str, options: tuple[str, ...] = (), served: bool = False) -> Bad:
-    """A release whose run.py is no good."""
+    """A release with a bad run.py."""
     return Bad(name, says, (("app/run.py", entry),), (*NO_SET_UP, *options), served=served)
 
 
@@ -117,7 +117,7 @@ BAD = [
     ),
     Bad(
         "migration fails",
-        ("The command 'flask --app run db upgrade' failed (code 1)", "the table of prices is in use"),
+        ("The command 'flask --app run db upgrade' failed (exit code 1)", "the table of prices is in use"),
         (("app/migrations/versions/9999_prices.py", MIGRATION),),
         ("-e", '{"app_setup_commands": ["flask --app run db upgrade"]}'),
     ),
@@ -126,7 +126,7 @@ BAD = [
 
 @pytest.fixture(scope="module", autouse=True)
 def the_settings_own_release() -> Iterator[None]:
-    """What the settings say serves before and after the tests of this file."""
+    """The release of the settings is live before and after the tests of this file."""
     assert shown() is None
     yield
     deploy(DEPLOYED, *QUICK).passed()
@@ -134,7 +134,7 @@ def the_settings_own_release() -> Iterator[None]:
 
 @pytest.fixture
 def branch() -> Iterator[str]:
-    """A branch of the app's repository to put commits on."""
+    """A branch of the app's repository for commits."""
     name = "refused"
     publish(APP, name, {}, DEPLOYED, "Change nothing")
     yield name
@@ -142,55 +142,55 @@ def branch() -> Iterator[str]:
 
 
 def refuse(name: str, ref: str, options: tuple[str, ...], visits: Visits, built: bool) -> str:
-    """Deploy what is no good; the messages, when nothing of it stays and what served before still serves."""
-    serving, folders, began = live(), releases(), time.monotonic()
+    """Deploy a release that is refused; return the messages, after checking that nothing of it remains and the previous release is live."""
+    serving, directories, began = live(), releases(), time.monotonic()
     played = deploy(ref, *options).refused()
     note_refusal(name, played, time.monotonic() - began, visits)
     assert live() == serving
     assert units() == {f"listings@{serving}.service"}
     assert on_host("test -e /srv/listings/deploy.lock || echo free") == "free"
     if not built:
-        # Older ones may be gone, for room.
-        assert releases() <= folders
+        # Older ones may have been removed.
+        assert releases() <= directories
     return "\n".join(played.messages)
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name.replace(" ", "-"))
 def test_a_bad_release_is_refused(visits: Visits, branch: str, bad: Bad) -> None:
-    """One that dies while it serves takes the visits with it that it is about to answer: no more than those of 3 seconds.
+    """A live release that dies loses the requests in progress: no more than those of 3 seconds.
 
     `leaks` gets the signal that the kernel sends to a worker that takes too much: a lab host can't limit memory.
     """
     publish(APP, branch, dict(bad.files), DEPLOYED, f"Be no good: {bad.name}")
-    said = refuse(bad.name, branch, bad.options, visits, bad.built)
-    assert [words for words in bad.says if words not in said] == [], said
+    messages = refuse(bad.name, branch, bad.options, visits, bad.built)
+    assert [words for words in bad.says if words not in messages] == [], messages
     assert len(visits.disturbed) <= (15 if bad.served else 0), visits.disturbed
 
 
-def test_errors_that_visitors_get_take_a_release_back(visits: Visits, branch: str) -> None:
-    """Healthy, but no good for visitors: some of them get an error before it is taken back, fewer than in 5 seconds."""
+def test_errors_in_the_traffic_roll_a_release_back(visits: Visits, branch: str) -> None:
+    """Healthy, but with errors in its traffic: some requests fail before it is rolled back, for less than 5 seconds."""
     entry = before_requests(
         '    if request.path.startswith("/api/"):\n        print("no stamps", flush=True)\n        return "", 500\n'
     )
     publish(APP, branch, {"app/run.py": entry}, "lab", "Be no good for visitors")
-    said = refuse("errors for visitors", branch, NO_SET_UP, visits, True)
-    assert re.search(r"\d+ of \d+ responses were errors \(\d+ %\); the baseline is \d+ %", said)
-    assert "was rolled back after" in said
-    assert "no stamps" in said
+    messages = refuse("errors for visitors", branch, NO_SET_UP, visits, True)
+    assert re.search(r"\d+ of \d+ responses were errors \(\d+ %\); the baseline is \d+ %", messages)
+    assert "was rolled back after" in messages
+    assert "no stamps" in messages
     assert 3 <= len(visits.disturbed) <= 25
-    # All of them while it was live: the last ones are answered well again.
+    # Only while it was live: the last responses are good again.
     disturbed = len(visits.disturbed)
     time.sleep(2)
     assert len(visits.disturbed) == disturbed
 
 
-def test_a_full_disk_is_named(undisturbed: Visits, branch: str) -> None:
-    """A real one: the build's own folder is on a disk of 1 MB."""
+def test_a_full_disk_is_reported(undisturbed: Visits, branch: str) -> None:
+    """A real one: the build's directory is on a disk of 1 MB."""
     publish(APP, branch, {"app/requirements.txt": "flask\ngunicorn\n"}, "lab", "Need other packages")
     with mounted("/var/cache/outport-build", "size=1m"):
-        said = refuse("disk full", branch, NO_SET_UP, undisturbed, False)
-    assert "was not built. The disk is full: /var/cache/outport-build has 0 MB left." in said
-    assert "Make room on /var/cache/outport-build" in said
+        messages = refuse("disk full", branch, NO_SET_UP, undisturbed, False)
+    assert "was not built. The disk is full: /var/cache/outport-build has 0 MB left." in messages
+    assert "Free space on /var/cache/outport-build" in messages
 
 
 def test_a_lock_of_another_run_is_respected(undisturbed: Visits, branch: str, request: pytest.FixtureRequest) -> None:
@@ -201,10 +201,10 @@ def test_a_lock_of_another_run_is_respected(undisturbed: Visits, branch: str, re
     serving, began = live(), time.monotonic()
     played = deploy(branch).refused()
     note_refusal("lock of another run", played, time.monotonic() - began, undisturbed)
-    said = played.messages[0]
-    assert "Another run holds the deploy lock: deploy of main by ops@desk-1, since 5 min." in said
-    assert "run this again with -e break_lock=true" in said
-    # It is the other run's still.
+    messages = played.messages[0]
+    assert "Another run holds the deploy lock: deploy of main by ops@desk-1, since 5 min." in messages
+    assert "run this again with -e break_lock=true" in messages
+    # The other run still holds it.
     assert json.loads(on_host(f"cat {lock}")) == held
     assert live() == serving
     played = deploy(branch, "-e", "break_lock=true", *QUICK).passed()
@@ -216,15 +216,13 @@ def test_a_lock_of_another_run_is_respected(undisturbed: Visits, branch: str, re
     [
         ("python_app : Fetch the app at", 0.3),
         ("python_app : Build release", 0.5),
-        ("python_app : Set up, once", 1),
-        ("gunicorn : Switch when it proves itself", 5),
+        ("python_app : Run the set-up commands", 1),
+        ("gunicorn : Run the health checks and switch", 5),
     ],
     ids=["fetch", "build", "set-up", "switch"],
 )
-def test_a_run_that_is_killed_is_finished_by_the_next(
-    undisturbed: Visits, change: Change, task: str, seconds: float
-) -> None:
-    """Killed while it does `task`, `seconds` after that began."""
+def test_a_killed_run_is_completed_by_the_next(undisturbed: Visits, change: Change, task: str, seconds: float) -> None:
+    """Killed during `task`, `seconds` after its start."""
     cut_off(rf"TASK \[{re.escape(task)}", seconds, "playbooks/deploy.yml", "-e", f"ref={change.ref}")
     assert on_host("test -e /srv/listings/deploy.lock && echo held") == "held"
     deploy(change.ref, *QUICK).passed()
@@ -234,11 +232,11 @@ def test_a_run_that_is_killed_is_finished_by_the_next(
 
 
 @contextmanager
-def mounted(folder: str, size: str) -> Iterator[None]:
-    """A small file system over a folder of the host, with the folder's owner."""
-    owner = on_host(f"stat --format=uid=%u,gid=%g,mode=0%a {folder}")
-    on_host(f"sudo mount -t tmpfs -o {size},{owner} tmpfs {folder}")
+def mounted(directory: str, size: str) -> Iterator[None]:
+    """A small file system over a directory of the host, with the directory's owner."""
+    owner = on_host(f"stat --format=uid=%u,gid=%g,mode=0%a {directory}")
+    on_host(f"sudo mount -t tmpfs -o {size},{owner} tmpfs {directory}")
     try:
         yield
     finally:
-        on_host(f"sudo umount {folder}")
+        on_host(f"sudo umount {directory}")

@@ -1,4 +1,4 @@
-"""What a visitor of the site sees, from outside."""
+"""The site, from outside."""
 
 import ssl
 import time
@@ -33,7 +33,7 @@ def test_the_certificate_is_for_the_domain_and_fresh(site: Visitor) -> None:
 
 
 def test_listings_come_from_mysql(site: Visitor, secret: dict[str, Any]) -> None:
-    """A row that is inserted by SQL is on the site."""
+    """A row inserted with SQL appears on the site."""
     title = f"Dory with oars {time.time_ns()}"
     engine = create_engine(aws.database_url(secret["dbname"]))
     with engine.begin() as database:
@@ -55,7 +55,7 @@ def test_listings_come_from_mysql(site: Visitor, secret: dict[str, Any]) -> None
         engine.dispose()
 
 
-def test_the_app_says_it_is_ready(site: Visitor) -> None:
+def test_the_app_reports_it_is_ready(site: Visitor) -> None:
     assert site.get("/healthz").status == 200
     assert site.get("/readyz").status == 200
 
@@ -66,7 +66,7 @@ def test_an_unknown_page_is_the_apps_own_404(site: Visitor) -> None:
     assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
-def test_a_request_can_be_followed_from_visitor_to_log(site: Visitor, web: Any) -> None:
+def test_a_request_can_be_traced_to_the_log(site: Visitor, web: Any) -> None:
     request_id = site.get("/api/v1/categories").headers["x-request-id"]
     assert request_id in web.check_output(
         "journalctl --no-pager --output=cat --since=-1min _SYSTEMD_UNIT=%s", unit(web)
@@ -75,5 +75,5 @@ def test_a_request_can_be_followed_from_visitor_to_log(site: Visitor, web: Any) 
 
 
 def unit(web: Any) -> str:
-    """The unit of the release that serves."""
+    """The unit of the live release."""
     return f"listings@{web.check_output('basename $(readlink /srv/listings/live)')}.service"

@@ -1,4 +1,4 @@
-"""What is typed at a terminal, or comes by a pipe or a file: secrets are neither shown nor taken for nothing."""
+"""Secrets from a terminal, a pipe or a file: not shown, and never empty."""
 
 import base64
 import os
@@ -20,7 +20,7 @@ CONTEXT = {"Application": "listings", "Environment": "lab"}
 
 
 def at_a_terminal(command: list[str], answers: list[tuple[str, str]]) -> tuple[int, str]:
-    """Run a command at a terminal and type each answer after its prompt; its exit code, and what the terminal shows."""
+    """Run a command at a terminal and type each reply after its prompt; return the exit status and the terminal's output."""
     process, terminal = pty.fork()
     if process == 0:
         os.chdir(REPOSITORY)
@@ -35,7 +35,7 @@ def at_a_terminal(command: list[str], answers: list[tuple[str, str]]) -> tuple[i
                 break
         if waiting and waiting[0][0] in shown[seen:]:
             seen = len(shown)
-            # Nobody types faster; what is there before the prompt is ready is discarded.
+            # Input before the prompt is ready would be discarded.
             time.sleep(0.5)
             os.write(terminal, f"{waiting.pop(0)[1]}\n".encode())
     else:
@@ -45,14 +45,14 @@ def at_a_terminal(command: list[str], answers: list[tuple[str, str]]) -> tuple[i
 
 
 def encrypt(*options: str, text: str = "") -> tuple[int, str]:
-    """Run playbooks/encrypt.yml without a terminal; its exit code and its output on one line."""
+    """Run playbooks/encrypt.yml without a terminal; return its exit status and its output on one line."""
     command = [str(REPOSITORY / "bin/lab"), "play", "playbooks/encrypt.yml", *options]
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=LIMIT, check=False)
     return done.returncode, " ".join((done.stdout + done.stderr).split())
 
 
 def decrypted(output: str, name: str) -> str:
-    """The secret that the shown line holds."""
+    """Return the secret in the shown line."""
     found = re.search(rf"app_secrets:\s+{name}: ([A-Za-z0-9+/=]+)", output)
     assert found, output
     kms = aws.client("kms")
@@ -74,17 +74,17 @@ def test_a_password_for_a_command_on_a_host_is_not_shown() -> None:
 
 def test_a_secret_is_typed_twice_and_not_shown() -> None:
     command = [str(REPOSITORY / "bin/lab"), "play", "playbooks/encrypt.yml"]
-    typed = [("reads", "API_TOKEN"), ("Value of API_TOKEN", "s3cret!"), ("again", "s3cret!")]
+    typed = [("reads", "API_TOKEN"), ("Value of API_TOKEN", "s3cret!"), ("Repeat", "s3cret!")]
     code, shown = at_a_terminal(command, typed)
     assert code == 0
     assert "s3cret!" not in shown
     assert decrypted(shown, "API_TOKEN") == "s3cret!"
-    code, shown = at_a_terminal(command, [*typed[:2], ("again", "another")])
+    code, shown = at_a_terminal(command, [*typed[:2], ("Repeat", "another")])
     assert code != 0
     assert "The two values differ" in shown
 
 
-def test_a_secret_comes_by_standard_input_or_from_a_file(tmp_path: Path) -> None:
+def test_a_secret_is_read_from_standard_input_or_a_file(tmp_path: Path) -> None:
     code, output = encrypt("-e", "secret_name=API_TOKEN", text="wört of two\nlines\n")
     assert code == 0
     assert decrypted(output, "API_TOKEN") == "wört of two\nlines"
@@ -107,7 +107,7 @@ def test_a_secret_comes_by_standard_input_or_from_a_file(tmp_path: Path) -> None
         (["-e", "secret_name=API_TOKEN", "-e", "secret_value=x"], "", "on the command line"),
     ],
 )
-def test_a_secret_that_is_none_is_refused(options: list[str], text: str, message: str) -> None:
+def test_an_invalid_secret_is_refused(options: list[str], text: str, message: str) -> None:
     code, output = encrypt(*options, text=text)
     assert code != 0
     assert message in output

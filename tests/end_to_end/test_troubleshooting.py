@@ -1,4 +1,4 @@
-"""Each command that docs/troubleshooting.md shows runs in the lab."""
+"""Each command of docs/troubleshooting.md works in the lab."""
 
 import os
 import re
@@ -14,7 +14,7 @@ COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) fo
 
 
 def run(command: str) -> str:
-    """The output of a command, run as a person does after `bin/lab env`."""
+    """Return the output of a command, run as after `bin/lab env`."""
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=REPOSITORY,

@@ -1,4 +1,4 @@
-"""Two hosts serve the name together: while one of them changes or is away, the other one answers."""
+"""Two hosts share the name: while one of them changes or is down, the other one responds."""
 
 import subprocess
 import time
@@ -20,7 +20,7 @@ HOSTS = ("web-1", "web-2")
 
 @pytest.fixture(scope="module", autouse=True)
 def two_hosts() -> Iterator[None]:
-    """The lab with two hosts, which serve what the settings say; the second one stays afterwards."""
+    """The lab with two hosts and the release of the settings; the second one remains afterwards."""
     subprocess.run([REPOSITORY / "bin/lab", "up", "--hosts", "2"], cwd=REPOSITORY, timeout=1800, check=True)
     assert len(plan_for_site().addresses) == len(HOSTS)
     yield
@@ -39,10 +39,10 @@ def test_no_request_fails_during_a_rolling_deploy(change: Change) -> None:
 def test_no_request_fails_while_the_second_host_reboots() -> None:
     with Load(loads.plan()) as load:
         before = booted("web-2")
-        # The connection ends with the host, so the command's own end tells nothing.
+        # The connection is closed by the reboot, so the exit status is meaningless.
         ask("web-2", "sudo systemctl reboot")
         wait_until_back("web-2", before)
-        # Both serve for a while, as before.
+        # Both are up for a while.
         time.sleep(5)
     loads.quote("reboot of one of two hosts", load.result)
     assert load.result.failed == 0, str(load.result)
@@ -50,7 +50,7 @@ def test_no_request_fails_while_the_second_host_reboots() -> None:
 
 @pytest.mark.parametrize(("broken", "has_it"), [("web-1", []), ("web-2", ["web-1"])])
 def test_the_first_failure_stops_the_deploy(broken: str, has_it: list[str]) -> None:
-    """The first host goes alone: when it fails, the other one is not touched; when the other one fails, it keeps its old release."""
+    """The first host switches alone: when it fails, the other one is untouched; when the other one fails, it keeps its release."""
     name = on_host("hostname", broken)
     last = f'import socket\nif socket.gethostname() == "{name}":\n    raise RuntimeError("not on this host")\n'
     entry = on_host("cat /srv/listings/live/app/run.py")
@@ -69,16 +69,16 @@ def test_the_first_failure_stops_the_deploy(broken: str, has_it: list[str]) -> N
         )
     finally:
         remove_branch(APP, "half")
-    told = played.told
+    reported = played.text
     played.refused()
-    assert "RuntimeError: not on this host" in told
+    assert "RuntimeError: not on this host" in reported
     assert [host for host in HOSTS if live(host) != before[host]] == has_it
     assert all(serves(host) for host in HOSTS)
     if has_it:
-        assert "already: listings-lab-web-1." in told
-        assert "rollback.yml" in told
+        assert "already: listings-lab-web-1." in reported
+        assert "rollback.yml" in reported
     else:
-        assert "Untouched hosts: listings-lab-web-2." in told
+        assert "Untouched hosts: listings-lab-web-2." in reported
     if has_it:
         # As the message suggests: rolled back everywhere.
         rollback("-e", "gunicorn_monitor_seconds=2").passed()
@@ -86,7 +86,7 @@ def test_the_first_failure_stops_the_deploy(broken: str, has_it: list[str]) -> N
 
 
 def ask(host: str, command: str) -> str:
-    """What a host says to a command; nothing when it can't be reached."""
+    """Return the output of a command on a host; empty when it can't be reached."""
     words = [*operations.ssh_command(operations.find_host(host)), command]
     try:
         return subprocess.run(
@@ -97,12 +97,12 @@ def ask(host: str, command: str) -> str:
 
 
 def booted(host: str) -> str:
-    """When a host's systemd began, in its own words; nothing when it can't be reached."""
+    """Return the start time of a host's systemd; empty when it can't be reached."""
     return ask(host, "systemctl show --property=UserspaceTimestamp --value")
 
 
 def wait_until_back(host: str, before: str) -> None:
-    """Wait until a host that began at `before` has begun anew, and serves."""
+    """Wait until a host that was started at `before` has rebooted and responds."""
     deadline = time.monotonic() + 120
     found = ""
     while time.monotonic() < deadline:

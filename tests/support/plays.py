@@ -1,4 +1,4 @@
-"""Runs of playbooks in the lab, as a person starts them."""
+"""Runs of playbooks in the lab, as an operator starts them."""
 
 import itertools
 import os
@@ -17,13 +17,13 @@ from lab.layout import NUMBER, REPOSITORY
 
 _LOGS = REPOSITORY / ".cache/test/plays"
 _numbers = itertools.count(1)
-# Of the test that runs: what it shows when it fails.
+# The runs of the current test, shown when it fails.
 DONE: list["Played"] = []
 
 
 @dataclass(frozen=True)
 class Played:
-    """A run that has ended: its words, exit code, whole output, and the file that keeps it."""
+    """A completed run: its arguments, exit status, whole output, and log file."""
 
     arguments: tuple[str, ...]
     code: int
@@ -32,7 +32,7 @@ class Played:
 
     @property
     def messages(self) -> list[str]:
-        """What the tasks that failed said, in order."""
+        """The messages of the failed tasks, in order."""
         found = []
         for part in re.split(r"^fatal: .*=> ?$", self.stdout, flags=re.MULTILINE)[1:]:
             result = "\n".join(takewhile(lambda line: not line or line.startswith("    "), part.splitlines()[1:]))
@@ -40,30 +40,32 @@ class Played:
         return found
 
     @property
-    def told(self) -> str:
-        """All of the output, on one line."""
+    def text(self) -> str:
+        """The whole output, on one line."""
         return " ".join(self.stdout.split())
 
     @property
     def changed(self) -> list[str]:
-        """The tasks that changed something."""
+        """The tasks that reported a change."""
         return [line for line in self.stdout.splitlines() if line.startswith("changed:")]
 
     def passed(self) -> "Played":
-        """Have the test fail unless the run succeeded."""
+        """Assert that the run succeeded."""
         assert self.code == 0, str(self)
         return self
 
     def refused(self) -> "Played":
-        """Have the test fail unless the run failed."""
+        """Assert that the run failed."""
         assert self.code != 0, str(self)
         return self
 
     def __str__(self) -> str:
-        """How it ended, its errors, and the end of its output."""
-        said = [f"failed: {message}" for message in self.messages]
+        """Return the exit status, the errors, and the end of the output."""
+        messages = [f"failed: {message}" for message in self.messages]
         end = self.stdout.splitlines()[-25:]
-        return "\n".join([f"{' '.join(self.arguments)}: exit code {self.code}", *said, *end, f"All of it: {self.log}"])
+        return "\n".join(
+            [f"{' '.join(self.arguments)}: exit code {self.code}", *messages, *end, f"The whole output: {self.log}"]
+        )
 
 
 def play(*arguments: str, text: str | None = None, timeout: float = 600) -> Played:
@@ -92,12 +94,12 @@ def deploy(ref: str, *options: str) -> Played:
 
 
 def rollback(*options: str) -> Played:
-    """Go back to the previous release."""
+    """Roll back to the previous release."""
     return play("playbooks/rollback.yml", *options)
 
 
 def cut_off(at: str, seconds: float, *arguments: str) -> None:
-    """Begin a run, and kill all of it some seconds after a line of its output in which the regular expression `at` is found."""
+    """Start a run, and kill all of it some seconds after a line of its output that the regular expression `at` matches."""
     with subprocess.Popen(
         [str(REPOSITORY / "bin/lab"), "play", *arguments],
         cwd=REPOSITORY,
@@ -117,13 +119,13 @@ def cut_off(at: str, seconds: float, *arguments: str) -> None:
         else:
             pytest.fail(f"The run ended before '{at}':\n{seen[-3000:]}")
         time.sleep(seconds)
-        # Ansible's workers are in sessions of their own.
+        # Ansible's workers have their own sessions.
         for number in [process.pid, *_descendants(process.pid)]:
             os.kill(number, signal.SIGKILL)
 
 
 def _descendants(process: int) -> list[int]:
-    """The processes that a process started, and those that they did."""
+    """Return the descendants of a process."""
     lines = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout.splitlines()
     parents = {int(number): int(parent) for number, parent in (line.split() for line in lines)}
     found = [process]

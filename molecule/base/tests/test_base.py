@@ -1,9 +1,9 @@
-"""A host after the role base: what an operator would look for."""
+"""A host after the role base."""
 
 from testinfra.host import Host
 
 
-def test_security_updates_install_themselves(host: Host) -> None:
+def test_security_updates_are_automatic(host: Host) -> None:
     assert host.service("unattended-upgrades").is_enabled
     assert host.service("apt-daily-upgrade.timer").is_running
     settings = host.check_output(
@@ -18,7 +18,7 @@ def test_time_comes_from_the_given_server(host: Host) -> None:
     assert "server 169.254.169.123 prefer" in host.file("/etc/chrony/sources.d/outport.sources").content_string
 
 
-def test_ssh_takes_keys_only_and_no_root(host: Host) -> None:
+def test_ssh_accepts_keys_only_and_no_root(host: Host) -> None:
     effective = host.check_output("sshd -T").splitlines()
     for line in (
         "passwordauthentication no",
@@ -29,7 +29,7 @@ def test_ssh_takes_keys_only_and_no_root(host: Host) -> None:
         assert line in effective
 
 
-def test_users_get_in_and_may_use_sudo(host: Host) -> None:
+def test_operators_can_log_in_and_use_sudo(host: Host) -> None:
     assert "sudo" in host.user("operator").groups
     assert "operator@lab.test" in host.file("/home/operator/.ssh/authorized_keys").content_string
     assert host.check_output("sudo -u operator sudo -n id -u") == "0"

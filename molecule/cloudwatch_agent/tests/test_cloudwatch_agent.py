@@ -1,4 +1,4 @@
-"""A host after the role cloudwatch_agent. The package is the lab's stand-in: what it would send is tested by its configuration."""
+"""A host after the role cloudwatch_agent. The package is the lab's stub: the data to send are tested by its configuration."""
 
 import json
 
@@ -17,7 +17,7 @@ def test_the_agent_runs_as_its_own_user_and_can_read_the_logs(host: Host) -> Non
     assert owner.strip() == "cwagent"
 
 
-def test_the_agent_took_the_configuration(host: Host) -> None:
+def test_the_agent_loaded_the_configuration(host: Host) -> None:
     loaded = json.loads(host.file(f"{HOME}/etc/amazon-cloudwatch-agent.d/file_outport.json").content_string)
     groups = {entry["log_group_name"] for entry in loaded["logs"]["logs_collected"]["files"]["collect_list"]}
     assert groups == {"/outport/scenario/nginx-access", "/outport/scenario/nginx-error"}
@@ -25,7 +25,7 @@ def test_the_agent_took_the_configuration(host: Host) -> None:
     assert loaded["metrics"]["endpoint_override"] == AWS_ENDPOINT
 
 
-def test_the_stand_in_says_that_it_is_one(host: Host) -> None:
+def test_the_stub_describes_itself(host: Host) -> None:
     assert "NOT Amazon's agent" in host.check_output(
         "dpkg-query --show --showformat='${Description}' amazon-cloudwatch-agent"
     )

@@ -1,4 +1,4 @@
-"""Answers every request on a Unix socket with what the proxy told it."""
+"""Responds to every request on a Unix socket with the headers from the proxy."""
 
 import json
 import socketserver
@@ -9,7 +9,7 @@ SOCKET = Path("/run/application.sock")
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Says its headers and path as JSON."""
+    """Responds with the request's headers and path as JSON."""
 
     def address_string(self) -> str:
         return "proxy"

@@ -1,4 +1,4 @@
-"""Makes small apps as git repositories, and packs them: make_apps.py FOLDER writes FOLDER/apps.tar with git/NAME in it."""
+"""Makes small apps as git repositories, and packs them: make_apps.py DIRECTORY writes DIRECTORY/apps.tar with git/NAME in it."""
 
 import subprocess
 import sys
@@ -36,8 +36,11 @@ APPS: dict[str, list[dict[str, str]]] = {
     "conflict": [{"requirements.txt": "flask==3.1.0\nwerkzeug<2\n"}],
     "syntax": [{"pyproject.toml": "[project\n"}],
     "lockless": [{}],
-    "folder": [
-        {"requirements.txt": "itsdangerous\n./beside\n", "beside/pyproject.toml": PROJECT.format(name="beside") + BUILD}
+    "directory": [
+        {
+            "requirements.txt": "itsdangerous\n./next_door\n",
+            "next_door/pyproject.toml": PROJECT.format(name="next_door") + BUILD,
+        }
     ],
     "newer": [{"pyproject.toml": PROJECT.format(name="newer").replace(">=3.11", ">=3.99")}],
     "newer_poetry": [
@@ -46,25 +49,25 @@ APPS: dict[str, list[dict[str, str]]] = {
 }
 
 
-def run(folder: Path, *words: str) -> None:
-    """Run a command in a folder; it has to succeed."""
-    subprocess.run(words, cwd=folder, check=True, capture_output=True)
+def run(directory: Path, *words: str) -> None:
+    """Run a command in a directory; it has to succeed."""
+    subprocess.run(words, cwd=directory, check=True, capture_output=True)
 
 
-def commit(folder: Path, files: dict[str, str]) -> None:
+def commit(directory: Path, files: dict[str, str]) -> None:
     """Write an app's files and commit them, with the lock that its kind has."""
     for name, text in files.items():
-        path = folder / name
+        path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if text:
             path.write_text(text)
         else:
             path.unlink()
-    if folder.name == "uv":
-        run(folder, str(UV), "lock", "--quiet", "--no-config")
+    if directory.name == "uv":
+        run(directory, str(UV), "lock", "--quiet", "--no-config")
     if "requirements.in" in files:
         run(
-            folder,
+            directory,
             str(UV),
             "pip",
             "compile",
@@ -74,22 +77,22 @@ def commit(folder: Path, files: dict[str, str]) -> None:
             "-o",
             "requirements.txt",
         )
-    run(folder, "git", "add", "--all")
+    run(directory, "git", "add", "--all")
     author = ("-c", "user.name=Tester", "-c", "user.email=tester@example.org")
-    run(folder, "git", *author, "commit", "--quiet", "--message", f"Change {', '.join(files) or 'nothing'}")
+    run(directory, "git", *author, "commit", "--quiet", "--message", f"Change {', '.join(files) or 'nothing'}")
 
 
 def main() -> None:
     """Make all of them."""
     out = Path(sys.argv[1])
     for name, commits in APPS.items():
-        folder = out / "git" / name
-        folder.mkdir(parents=True)
-        run(folder, "git", "init", "--quiet", "--initial-branch=main")
-        (folder / "app.py").write_text(APPLICATION)
+        directory = out / "git" / name
+        directory.mkdir(parents=True)
+        run(directory, "git", "init", "--quiet", "--initial-branch=main")
+        (directory / "app.py").write_text(APPLICATION)
         for number, files in enumerate(commits, 1):
-            commit(folder, files)
-            run(folder, "git", "tag", f"v{number}")
+            commit(directory, files)
+            run(directory, "git", "tag", f"v{number}")
     run(out, "tar", "--create", "--file=apps.tar", "git")
 
 

@@ -1,4 +1,4 @@
-"""What becomes of apps of each kind, and of broken ones."""
+"""Builds of apps of each kind, and of broken ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Deploy = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def deploy() -> Deploy:
-    """Build an app on the host; options are variables of the role. Returns how ansible-playbook ended."""
+    """Build an app on the host; options are variables of the role. Returns the result of ansible-playbook."""
 
     def run(app: str, ref: str = "main", **options: Any) -> subprocess.CompletedProcess[str]:
         inventory = os.environ["MOLECULE_INVENTORY_FILE"]
@@ -43,31 +43,33 @@ def releases(host: Host, app: str) -> dict[str, dict[str, Any]]:
 
 
 def only(host: Host, app: str) -> str:
-    """Return the folder of an app's only release."""
+    """Return the directory of an app's only release."""
     (name,) = releases(host, app)
     return f"/srv/{app}/releases/{name}"
 
 
 @pytest.mark.parametrize("app", KINDS)
 def test_a_release_runs_its_app(host: Host, app: str) -> None:
-    folder = only(host, app)
+    directory = only(host, app)
     module = "shop" if app == "package" else "app"
-    # The package is found in its environment, not in the folder.
-    where = "/" if app == "package" else f"{folder}/app"
-    host.check_output(f"cd {where} && runuser -u {app} -- {folder}/venv/bin/python -c 'import {module}; {module}.app'")
-    assert "gunicorn" in host.check_output(f"runuser -u {app} -- {folder}/venv/bin/gunicorn --version")
+    # The package is found in its environment, not in the directory.
+    where = "/" if app == "package" else f"{directory}/app"
+    host.check_output(
+        f"cd {where} && runuser -u {app} -- {directory}/venv/bin/python -c 'import {module}; {module}.app'"
+    )
+    assert "gunicorn" in host.check_output(f"runuser -u {app} -- {directory}/venv/bin/gunicorn --version")
 
 
 @pytest.mark.parametrize(("app", "kind"), KINDS.items())
-def test_a_release_says_what_it_is(host: Host, app: str, kind: str) -> None:
-    (told,) = releases(host, app).values()
-    assert told["kind"] == kind
-    assert told["packages"] >= 2
-    assert len(told["commit"]) == 40
-    assert told["ref"] == "main"
-    assert told["subject"].startswith("Change")
-    assert told["built"].endswith("Z")
-    assert host.file(f"/srv/{app}/venvs/{told['environment']}/.complete").exists
+def test_a_release_shows_what_it_is(host: Host, app: str, kind: str) -> None:
+    (reported,) = releases(host, app).values()
+    assert reported["kind"] == kind
+    assert reported["packages"] >= 2
+    assert len(reported["commit"]) == 40
+    assert reported["ref"] == "main"
+    assert reported["subject"].startswith("Change")
+    assert reported["built"].endswith("Z")
+    assert host.file(f"/srv/{app}/venvs/{reported['environment']}/.complete").exists
 
 
 @pytest.mark.parametrize("app", KINDS)
@@ -93,7 +95,7 @@ def test_our_gunicorn_is_added_only_where_it_is_missing(host: Host) -> None:
     assert "version 23." not in host.check_output(f"{only(host, 'bare')}/{version}")
 
 
-def test_poetry_is_only_where_it_is_needed_and_the_tools_are_roots(host: Host) -> None:
+def test_poetry_is_installed_only_when_needed_and_root_owns_the_tools(host: Host) -> None:
     assert len(host.check_output("ls -d /opt/outport/uv-* /opt/outport/poetry-*").split()) == 2
     assert host.check_output("find /opt/outport ! -user root") == ""
 
@@ -113,17 +115,19 @@ def test_the_same_lock_is_the_same_environment(host: Host, deploy: Deploy) -> No
     assert len(host.check_output("ls /srv/reused/venvs").split()) == 1
 
 
-def test_releases_that_serve_stay_and_old_ones_go(host: Host, deploy: Deploy) -> None:
+def test_live_releases_are_kept_and_old_ones_removed(host: Host, deploy: Deploy) -> None:
     """Of four releases with one to keep: the live one, the one before, the one that a unit runs, and the newest."""
-    app, folder = "pruned", "/srv/pruned/releases"
+    app, directory = "pruned", "/srv/pruned/releases"
     names = []
     for ref in ("v1", "v2", "v3"):
         result = deploy(app, ref, python_app_repository="file:///srv/git/bare")
         assert result.returncode == 0, result.stdout
         (new,) = set(releases(host, app)) - set(names)
         names.append(new)
-    host.check_output(f"cp -a {folder}/{names[0]} {folder}/copied && mkdir {folder}/half {folder}/../venvs/unused")
-    host.check_output(f"ln -s releases/{names[0]} /srv/{app}/live && ln -s {folder}/{names[1]} /srv/{app}/previous")
+    host.check_output(
+        f"cp -a {directory}/{names[0]} {directory}/copied && mkdir {directory}/half {directory}/../venvs/unused"
+    )
+    host.check_output(f"ln -s releases/{names[0]} /srv/{app}/live && ln -s {directory}/{names[1]} /srv/{app}/previous")
     host.check_output(f"systemd-run --unit={app}@{names[2]}.service sleep 300")
     result = deploy(app, "v4", python_app_repository="file:///srv/git/bare", python_app_keep=1)
     host.check_output(f"systemctl stop {app}@{names[2]}.service")
@@ -139,14 +143,14 @@ BROKEN = {
     "conflict": "The requirements contradict each other",
     "syntax": "pyproject.toml is not valid TOML",
     "lockless": "The app has no uv.lock, poetry.lock, requirements.txt or pyproject.toml",
-    "folder": "requirements have no hash",
+    "directory": "requirements have no hash",
     "newer": "The app requires Python >=3.99 (pyproject.toml), and the build would use 3.",
     "newer_poetry": "The app requires Python ^3.99 (pyproject.toml), and the build would use 3.",
 }
 
 
 @pytest.mark.parametrize(("app", "cause"), BROKEN.items())
-def test_a_broken_app_says_its_cause_and_leaves_nothing(host: Host, deploy: Deploy, app: str, cause: str) -> None:
+def test_a_broken_app_reports_its_cause_and_leaves_nothing(host: Host, deploy: Deploy, app: str, cause: str) -> None:
     result = deploy(app)
     assert result.returncode != 0
     assert cause in result.stdout + result.stderr
@@ -167,14 +171,14 @@ def test_a_broken_app_says_its_cause_and_leaves_nothing(host: Host, deploy: Depl
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_a_wrong_option_is_named(host: Host, deploy: Deploy, options: dict[str, Any], cause: str) -> None:
+def test_an_invalid_option_is_reported(host: Host, deploy: Deploy, options: dict[str, Any], cause: str) -> None:
     result = deploy("options", **{"python_app_repository": "file:///srv/git/bare", **options})
     assert result.returncode != 0
     assert cause in result.stdout + result.stderr
     assert host.check_output("ls /srv/options/releases") == ""
 
 
-def test_hooks_run_as_the_builder_beside_the_environment(host: Host, deploy: Deploy) -> None:
+def test_hooks_run_as_the_builder_with_the_environment(host: Host, deploy: Deploy) -> None:
     result = deploy(
         "hooks",
         python_app_repository="file:///srv/git/source",
@@ -182,21 +186,21 @@ def test_hooks_run_as_the_builder_beside_the_environment(host: Host, deploy: Dep
         python_app_after_build=["python -c 'import docopt' && command -v gunicorn > found"],
     )
     assert result.returncode == 0, result.stdout
-    folder = only(host, "hooks")
-    assert host.file(f"{folder}/app/builder").content_string == "outport-build\n"
-    assert host.file(f"{folder}/app/found").content_string == f"{folder}/venv/bin/gunicorn\n"
+    directory = only(host, "hooks")
+    assert host.file(f"{directory}/app/builder").content_string == "outport-build\n"
+    assert host.file(f"{directory}/app/found").content_string == f"{directory}/venv/bin/gunicorn\n"
     assert host.check_output("find /srv/hooks ! -user root") == ""
 
 
-def test_a_run_that_was_cut_off_is_finished_by_the_next(host: Host, deploy: Deploy) -> None:
-    """A release without its marker, and an environment without one, are made anew."""
-    folder = only(host, "bare")
-    key = releases(host, "bare")[Path(folder).name]["environment"]
-    host.check_output(f"rm {folder}/.built /srv/bare/venvs/{key}/.complete /srv/bare/venvs/{key}/bin/gunicorn")
+def test_an_interrupted_run_is_completed_by_the_next(host: Host, deploy: Deploy) -> None:
+    """A release or an environment without its marker is built again."""
+    directory = only(host, "bare")
+    key = releases(host, "bare")[Path(directory).name]["environment"]
+    host.check_output(f"rm {directory}/.built /srv/bare/venvs/{key}/.complete /srv/bare/venvs/{key}/bin/gunicorn")
     result = deploy("bare")
     assert result.returncode == 0, result.stdout
-    assert host.file(f"{folder}/.built").exists
-    assert host.file(f"{folder}/venv/bin/gunicorn").exists
+    assert host.file(f"{directory}/.built").exists
+    assert host.file(f"{directory}/venv/bin/gunicorn").exists
 
 
 def test_what_is_built_is_not_built_again(deploy: Deploy) -> None:
@@ -205,7 +209,7 @@ def test_what_is_built_is_not_built_again(deploy: Deploy) -> None:
     assert "changed=0" in result.stdout
 
 
-def test_a_deploy_key_is_gone_after_the_fetch(host: Host, deploy: Deploy, tmp_path: Path) -> None:
+def test_a_deploy_key_is_removed_after_the_fetch(host: Host, deploy: Deploy, tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("no key, and not asked for by a repository on the host\n")
     result = deploy("package", python_app_deploy_key_file=str(key))
@@ -214,8 +218,8 @@ def test_a_deploy_key_is_gone_after_the_fetch(host: Host, deploy: Deploy, tmp_pa
     assert host.check_output("find /run -maxdepth 1 -name 'outport-deploy-key*'") == ""
 
 
-def test_other_hosts_take_the_first_ones_lock_and_wheels(host: Host, tmp_path: Path) -> None:
-    """Two names for the host stand for two hosts; the second one's cache is emptied by its hook, before it takes what the first one packed."""
+def test_other_hosts_use_the_first_ones_lock_file_and_wheels(host: Host, tmp_path: Path) -> None:
+    """Two names of one host act as two hosts; a hook empties the second one's cache before it unpacks the first one's archive."""
     command = ["ansible-inventory", "--inventory", os.environ["MOLECULE_INVENTORY_FILE"], "--list"]
     known = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["_meta"]["hostvars"]
     common = {name: value for name, value in next(iter(known.values())).items() if name.startswith("ansible_")}
@@ -231,7 +235,7 @@ def test_other_hosts_take_the_first_ones_lock_and_wheels(host: Host, tmp_path: P
     hosts = {"one": {"python_app_root": "/srv/one"}, "two": {"python_app_root": "/srv/two", **two}}
     inventory = tmp_path / "hosts.yml"
     inventory.write_text(json.dumps({"all": {"vars": common, "hosts": hosts}}))
-    # One after the other: both would create the one host's user at the same time.
+    # One after the other: both would create the user of the one host at the same time.
     run = ["ansible-playbook", "--forks", "1", "--inventory", str(inventory), str(SCENARIO / "build.yml")]
     result = subprocess.run(run, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stdout

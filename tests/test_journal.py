@@ -1,4 +1,4 @@
-"""A message shows what the app said last, and not the noise around it."""
+"""An error message shows the app's last log lines without noise."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ gunicorn.errors.HaltServer: <HaltServer 'Worker failed to boot.' 3>
 """
 
 
-def test_the_cause_is_told_once_without_gunicorns_own_frames() -> None:
+def test_the_cause_is_reported_once_without_gunicorns_own_frames() -> None:
     lines = (WORKER.format(pid=11) + WORKER.format(pid=12) + MASTER).splitlines()
     assert journal.essence(lines) == [
         "[2026-01-01 00:00:01 +0000] [11] [ERROR] Exception in worker process",
@@ -43,13 +43,13 @@ def test_the_cause_is_told_once_without_gunicorns_own_frames() -> None:
     ]
 
 
-def test_requests_that_differ_by_numbers_alone_are_told_once() -> None:
+def test_requests_that_differ_by_numbers_alone_are_reported_once() -> None:
     lines = [f'{{"ms": {number}, "id": "{number:032x}", "path": "/"}}' for number in range(100)]
     assert journal.essence([*lines[:50], "out of paper", *lines[50:]]) == [lines[0], "out of paper"]
 
 
-def test_a_wrong_entry_is_told_by_gunicorn_itself(tmp_path: Path) -> None:
+def test_a_wrong_entry_is_reported_by_gunicorn_itself(tmp_path: Path) -> None:
     (tmp_path / "run.py").write_text("app = None\n")
     command = [sys.executable, "-m", "gunicorn", "--bind", "unix:socket", "run:nothing"]
-    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False).stderr
-    assert "attribute 'nothing' in 'run'" in "\n".join(journal.essence(said.splitlines()))
+    messages = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False).stderr
+    assert "attribute 'nothing' in 'run'" in "\n".join(journal.essence(messages.splitlines()))
