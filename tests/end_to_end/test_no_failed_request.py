@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from conftest import Change
 from support import loads
-from support.hosts import live, on_host, shown, visitor_of
+from support.hosts import live, on_host, shown, units, visitor_of
 from support.plays import deploy, play, rollback
 
 from lab import operations
@@ -112,3 +113,18 @@ def test_no_request_fails_while_nginx_is_upgraded(load: Loads) -> None:
     assert len(set(masters)) == 4
     assert on_host("systemctl is-active nginx") == "active"
     assert on_host("systemctl show --property=MainPID --value nginx") == masters[-1]
+
+
+def test_no_request_fails_while_a_host_of_an_earlier_version_is_taken_over(load: Loads) -> None:
+    """Its units and the names of its files are those of tests/data/former_layout."""
+    former = "0123456789ab-012345"
+    on_host("sudo install -d /srv/listings/former")
+    for file in (Path(__file__).parents[1] / "data/former_layout").iterdir():
+        on_host(f"sudo tee /srv/listings/former/{file.name} >/dev/null", text=file.read_text())
+    on_host(f"sudo sh -s {former}", text=(Path(__file__).parents[1] / "data/former_layout/install.sh").read_text())
+    assert live() == former
+    with load("take-over of a former layout"):
+        play("site.yml").passed()
+    assert live() != former
+    assert units() == {f"listings@{live()}.service"}
+    assert re.search(rf"{former} +previous ", play("playbooks/releases.yml").stdout)
