@@ -8,21 +8,14 @@ from flask import Flask
 from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from . import (
-    api,
-    database,
-    health,
-    maintenance,
-    media,
-    moderation,
-    moderators,
-    problems,
-    rate_limits,
-    request_log,
-    routes,
-    security,
-    seed,
-)
+from . import maintenance, routes
+from .api import views as api
+from .database import engine as database
+from .listings import seed
+from .media import stores as media
+from .moderation import moderators
+from .moderation import views as moderation
+from .web import health, problems, rate_limits, request_log, security
 
 APP_DIRECTORY = Path(__file__).resolve().parent.parent
 MAX_BODY_BYTES = 64 * 1024

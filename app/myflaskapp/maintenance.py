@@ -3,8 +3,10 @@
 import click
 from flask.cli import with_appcontext
 
-from . import moderators, photos, rate_limits
-from .database import db
+from .database.engine import db
+from .media import photos
+from .moderation import moderators
+from .web import rate_limits
 
 
 @click.command("clean")

@@ -8,8 +8,10 @@ from flask import Blueprint, Response, current_app, redirect, render_template, r
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from . import moderators, photos, search, submissions
-from .models import CENTS, widths
+from .database.models import CENTS, widths
+from .listings import search, submissions
+from .media import photos
+from .moderation import moderators
 
 CLIENT_DIRECTORY = Path(__file__).resolve().parent.parent / "client"
 # A photo never changes; what is not on the board is for moderators alone.
@@ -111,7 +113,7 @@ def home() -> Response:
 
 
 @blueprint.get("/<name>")
-@blueprint.get("/<any(art, sample):directory>/<name>")
+@blueprint.get("/<any(art, sample, scripts):directory>/<name>")
 def client_file(name: str, directory: str = ".") -> Response:
     """Serve the client. A web server in front does this itself and asks the app only for what it does not have."""
     return send_from_directory(CLIENT_DIRECTORY / directory, name)

@@ -16,7 +16,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from myflaskapp import create_app
-from myflaskapp.database import db
+from myflaskapp.database.engine import db
 from PIL import Image
 from sqlalchemy import create_engine, insert, make_url, text
 

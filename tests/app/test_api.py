@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from myflaskapp.database import db
-from myflaskapp.models import Listing
+from myflaskapp.database.engine import db
+from myflaskapp.database.models import Listing
 from sqlalchemy import select
 
 URL = "/api/v1/listings"

@@ -13,7 +13,7 @@ import pymysql
 import pytest
 from moto import mock_aws
 from myflaskapp import create_app
-from myflaskapp.credentials import CredentialsError, CredentialStore, decrypt
+from myflaskapp.database.credentials import CredentialsError, CredentialStore, decrypt
 
 REGION = "ca-central-1"
 CONTEXT = {"Application": "listings", "Environment": "production"}

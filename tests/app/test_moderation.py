@@ -10,9 +10,10 @@ import pytest
 from conftest import Picture, most, run
 from flask import Flask
 from flask.testing import FlaskClient
-from myflaskapp import models, moderators
-from myflaskapp.database import db
-from myflaskapp.models import Listing, Moderator, Session, now
+from myflaskapp.database import models
+from myflaskapp.database.engine import db
+from myflaskapp.database.models import Listing, Moderator, Session, now
+from myflaskapp.moderation import moderators
 from sqlalchemy import event, select
 
 NAME, PASSWORD = "keeper", "tea and toutons"

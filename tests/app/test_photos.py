@@ -20,9 +20,10 @@ from conftest import Picture, make_app, run
 from flask import Flask
 from flask.testing import FlaskClient
 from moto import mock_aws
-from myflaskapp import media, photos
-from myflaskapp.database import db
-from myflaskapp.models import Listing, Photo, Status, now
+from myflaskapp.database.engine import db
+from myflaskapp.database.models import Listing, Photo, Status, now
+from myflaskapp.media import photos
+from myflaskapp.media import stores as media
 from PIL import Image, ImageCms
 from sqlalchemy import select
 
@@ -299,7 +300,7 @@ def test_no_photo_takes_more_memory_than_a_small_host_has(app_directory: Path, t
     file = tmp_path / "photo"
     make = f"from PIL import Image; file = {str(file)!r}; {GREEDY[name]}"
     read = (
-        "import resource, pathlib; from myflaskapp import photos; used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; "
+        "import resource, pathlib; from myflaskapp.media import photos; used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; "
         f"before = used(); photos.encode(pathlib.Path({str(file)!r}).read_bytes()); print((used() - before) // 1024)"
     )
     for program in (make, read):

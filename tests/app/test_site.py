@@ -12,8 +12,11 @@ import pytest
 from conftest import most
 from flask import Flask, request
 from flask.testing import FlaskClient
-from myflaskapp import create_app, models, photos, schemas
-from myflaskapp.database import db
+from myflaskapp import create_app
+from myflaskapp.api import schemas
+from myflaskapp.database import models
+from myflaskapp.database.engine import db
+from myflaskapp.media import photos
 from werkzeug.test import Client
 
 PAGES = ("index.html", "listings.html", "contact.html", "resources.html", "submit.html")
@@ -114,7 +117,9 @@ def test_a_missing_page_is_a_page(client: FlaskClient) -> None:
         assert "Harbour Board" in answer.text
 
 
-@pytest.mark.parametrize("name", ["", *PAGES, "styles.css", "scripts.js", "newfoundland_cover.jpg", "favicon.ico"])
+@pytest.mark.parametrize(
+    "name", ["", *PAGES, "styles.css", "scripts.js", "scripts/forms.js", "newfoundland_cover.jpg", "favicon.ico"]
+)
 def test_the_app_alone_serves_the_client(client: FlaskClient, name: str) -> None:
     assert client.get(f"/{name}").status_code == 200
 
@@ -194,13 +199,13 @@ def test_scripts_know_the_limits_that_are_kept(app_directory: Path) -> None:
     assert f"Above {least} million pixels send a JPEG, which may have {most_pixels}." in form
 
 
-def test_all_pages_have_the_same_menu(client: FlaskClient) -> None:
-    menus = set()
+def test_all_pages_have_the_same_header_menu_and_footer(client: FlaskClient) -> None:
+    frames = set()
     for path in (*(f"/{name}" for name in PAGES), "/listings/16"):
-        nav = re.search(r"<nav.*?</nav>", client.get(path).text, re.DOTALL)
-        assert nav
-        menus.add(re.sub(r'aria-current="page"|\s+|(?<=href=")/', "", nav[0]))
-    assert len(menus) == 1
+        parts = re.findall(r"<header.*?</header>|<nav.*?</nav>|<footer.*?</footer>", client.get(path).text, re.DOTALL)
+        assert len(parts) > 1
+        frames.add(re.sub(r'aria-current="page"|\s+|(?<=href=")/', "", "".join(parts)))
+    assert len(frames) == 1
 
 
 def test_pages_are_light(app_directory: Path) -> None:
@@ -210,7 +215,9 @@ def test_pages_are_light(app_directory: Path) -> None:
     photos = [name for name in size if name.endswith(".jpg")]
     assert max(size[name] for name in photos) < 150_000
     art = sum(bytes for name, bytes in size.items() if name.startswith("art/"))
-    assert max(size[page] for page in PAGES) + size["styles.css"] + size["scripts.js"] + art < 100_000
+    for page in PAGES:
+        scripts = re.findall(r'<script src="(.*?)"', (client / page).read_text())
+        assert size[page] + size["styles.css"] + sum(size[script] for script in scripts) + art < 100_000
 
 
 def test_each_request_is_one_json_line_without_personal_data(

@@ -9,8 +9,8 @@ import pytest
 from conftest import make_app
 from flask import Flask
 from flask.testing import FlaskClient
-from myflaskapp.database import db
-from myflaskapp.models import Listing, Status, now
+from myflaskapp.database.engine import db
+from myflaskapp.database.models import Listing, Status, now
 from sqlalchemy import select, text
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 

@@ -14,7 +14,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from myflaskapp import create_app
-from myflaskapp.database import db
+from myflaskapp.database.engine import db
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from support import loads
 from werkzeug.test import TestResponse

@@ -21,7 +21,7 @@ def test_pages_are_served_over_verified_https(site: Visitor, path: str) -> None:
     assert b"<title>" in answer.body
 
 
-@pytest.mark.parametrize("path", ["/styles.css", "/scripts.js", "/newfoundland_cover.jpg"])
+@pytest.mark.parametrize("path", ["/styles.css", "/scripts.js", "/scripts/listings.js", "/newfoundland_cover.jpg"])
 def test_the_pages_files_are_served(site: Visitor, path: str) -> None:
     assert site.get(path).status == 200
 

@@ -10,9 +10,9 @@ from datetime import timedelta
 from PIL import ExifTags, Image, ImageCms, ImageOps
 from sqlalchemy import select
 
-from . import media
-from .database import db
-from .models import WIDTHS, Listing, Photo, Status, now, token, widths
+from ..database.engine import db
+from ..database.models import WIDTHS, Listing, Photo, Status, now, token, widths
+from . import stores as media
 
 MOST_PHOTOS = 6
 MAX_BYTES = 10_000_000

@@ -9,9 +9,9 @@ from flask import Flask, Response, g, jsonify, render_template, request
 from flask_limiter import RateLimitExceeded
 from werkzeug.exceptions import HTTPException, UnprocessableEntity
 
+from ..database.engine import UNAVAILABLE, describe, end_transaction
+from ..media.stores import MediaError
 from . import rate_limits
-from .database import UNAVAILABLE, describe, end_transaction
-from .media import MediaError
 
 RETRY_AFTER_SECONDS = 5
 INVALID_INPUT = "urn:problem-type:listings:invalid-input"

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from . import models
-from .photos import MOST_PHOTOS
-from .search import Sort
+from ..database import models
+from ..listings.search import Sort
+from ..media.photos import MOST_PHOTOS
 
 LONGEST_PAGE = 100
 DEFAULT_PAGE = 20

@@ -12,9 +12,9 @@ from flask.cli import AppGroup
 from sqlalchemy import delete, select
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from .database import UNAVAILABLE, db
-from .models import MODERATOR, Moderator, Session, now
-from .security import BROWSER_COOKIE, SESSION_COOKIE, set_cookie
+from ..database.engine import UNAVAILABLE, db
+from ..database.models import MODERATOR, Moderator, Session, now
+from ..web.security import BROWSER_COOKIE, SESSION_COOKIE, set_cookie
 
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 200

@@ -11,12 +11,12 @@ import click
 from flask.cli import with_appcontext
 from sqlalchemy import func, insert, select, text
 
-from . import photos
-from .database import db
-from .models import TITLE, Category, Listing, Resource, Status, now, token
+from ..database.engine import db
+from ..database.models import TITLE, Category, Listing, Resource, Status, now, token
+from ..media import photos
 
 # The pages show the same when they are opened from disk: a script that holds one JSON object.
-SAMPLE_DIRECTORY = Path(__file__).resolve().parent.parent / "client" / "sample"
+SAMPLE_DIRECTORY = Path(__file__).resolve().parents[2] / "client" / "sample"
 BATCH = 5000
 YEAR_IN_SECONDS = 365 * 24 * 3600
 

@@ -11,9 +11,12 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, NotFound, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.routing import BaseConverter, ValidationError
 
-from . import paging, photos, problems, rate_limits, schemas, search, submissions
-from .database import UNAVAILABLE, db
-from .models import Category, Listing, Resource
+from ..database.engine import UNAVAILABLE, db
+from ..database.models import Category, Listing, Resource
+from ..listings import paging, search, submissions
+from ..media import photos
+from ..web import problems, rate_limits
+from . import schemas
 
 PREFIX = "/api/v1"
 MOST_PLACES = 500

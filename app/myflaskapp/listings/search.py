@@ -6,8 +6,8 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.dialects import mysql
 
-from .database import db
-from .models import Category, Listing, Status
+from ..database.engine import db
+from ..database.models import Category, Listing, Status
 from .paging import Cursor
 
 _WORDS = 8

@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Index,
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.sql.elements import ColumnElement
 
-from .database import db
+from .engine import db
 
 UTF8 = {"mysql_charset": "utf8mb4"}
 

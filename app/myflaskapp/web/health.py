@@ -14,10 +14,11 @@ from flask.cli import with_appcontext
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from . import media, moderators
-from .credentials import CredentialsError, decrypt
-from .database import db, describe
-from .models import Category
+from ..database.credentials import CredentialsError, decrypt
+from ..database.engine import db, describe
+from ..database.models import Category
+from ..media import stores as media
+from ..moderation import moderators
 
 # Seconds for which one look serves all who ask: strangers may ask as often as they like.
 SERVES = 1.0

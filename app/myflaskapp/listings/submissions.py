@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from .database import db
-from .models import Category, Listing, Message, Photo, Status, now
-from .photos import NAMED_WITHIN
+from ..database.engine import db
+from ..database.models import Category, Listing, Message, Photo, Status, now
+from ..media.photos import NAMED_WITHIN
 
 
 class BadSubmissionError(Exception):

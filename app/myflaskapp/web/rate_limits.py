@@ -13,9 +13,9 @@ from limits.storage import Storage
 from sqlalchemy import case, delete, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from . import moderators
-from .database import db
-from .models import RateLimit
+from ..database.engine import db
+from ..database.models import RateLimit
+from ..moderation import moderators
 
 PHOTOS_PER_WRITE = 3
 # Failed ones of one address or known browser; and of all strangers for one name.

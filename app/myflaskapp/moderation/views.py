@@ -1,22 +1,18 @@
 """The pages of moderators: what waits, what people wrote, and who did what."""
 
-import hashlib
-import json
 import re
-from decimal import Decimal
 from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
-from marshmallow import ValidationError
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from werkzeug.exceptions import BadRequest, Forbidden, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from . import moderators, rate_limits, submissions
-from .database import db
-from .models import CENTS, DETAIL, REASON, AuditEntry, Category, Listing, Message, Photo, Status, now
-from .schemas import ListingContentSchema, Text
-from .security import SAFE_METHODS, check_csrf_token, csrf_token
+from ..database.engine import db
+from ..database.models import AuditEntry, Category, Listing, Message, Status
+from ..web import rate_limits
+from ..web.security import SAFE_METHODS, check_csrf_token, csrf_token
+from . import decisions, forms, moderators
 
 PAGE = 50
 LOGIN = "moderation.login"
@@ -80,7 +76,7 @@ def login() -> AnyResponse | tuple[str, int] | str:
         problem = "This name and password don't belong together."
         return render_template("moderation/login.html", problem=problem, name=name, next=following), 403
     moderator, token = found
-    record("logged in", moderator=moderator.name)
+    decisions.record("logged in", moderator=moderator.name)
     db.session.commit()
     response = redirect(following, 303)
     moderators.set_session(response, moderator, token)
@@ -119,47 +115,30 @@ def queue() -> str:
 def show_listing(listing_id: int) -> str:
     """Show a listing and the form to decide about it."""
     listing = _get(listing_id)
-    values = {
-        "title": listing.title,
-        "description": listing.description,
-        "category": listing.category.slug,
-        "place": listing.place,
-        "price": "" if listing.price_cents is None else f"{Decimal(listing.price_cents) / CENTS:.2f}",
-        "contact_email": listing.contact_email,
-        "reason": listing.reason,
-    }
-    return _form(listing, values, {})
+    return _form(listing, forms.values_of(listing), {})
 
 
 @blueprint.post("/listings/<id:listing_id>")
 def decide(listing_id: int) -> AnyResponse | tuple[str, int]:
     """Save, publish or refuse a listing, if it still is as the form has shown it."""
-    _lock(listing_id)
+    decisions.lock(listing_id)
     listing = _get(listing_id)
     action = request.form.get("action", "")
     if action not in ("save", "publish", "reject"):
         raise BadRequest("The form has to say what to do.")
-    values = {name: request.form.get(name, "") for name in _FORM}
-    if request.form.get("state") != _state(listing):
+    values = {name: request.form.get(name, "") for name in forms.FIELDS}
+    if request.form.get("state") != decisions.digest(listing):
         return _form(listing, values, {}, changed=True), 409
-    content, errors = _load(values)
-    reason = ""
-    if action == "reject":
-        try:
-            reason = Text(REASON, lines=True).deserialize(values["reason"])
-        except ValidationError as error:
-            errors["reason"] = _sentence(error.messages[0])
+    content, errors = forms.load(values)
+    reason = forms.load_reason(values, errors) if action == "reject" else ""
     if errors:
         return _form(listing, values, errors), 422
-    _edit(listing, content)
-    for photo in _chosen_photos(listing):
-        # Its files go when the unused ones are cleaned up.
-        photo.listing_id = None
-        record("removed a photo", listing)
+    decisions.edit(listing, content)
+    decisions.remove_photos(listing, request.form.getlist("remove_photo"))
     if action == "publish":
-        _publish(listing)
+        decisions.publish(listing)
     elif action == "reject":
-        _reject(listing, reason)
+        decisions.reject(listing, reason)
     db.session.commit()
     if action == "save":
         return redirect(url_for("moderation.show_listing", listing_id=listing.id, done=action), 303)
@@ -181,7 +160,7 @@ def delete_message(message_id: int) -> AnyResponse:
     # Somebody else was faster, perhaps: it is gone all the same.
     if message:
         db.session.delete(message)
-        record("removed a message")
+        decisions.record("removed a message")
         db.session.commit()
     return redirect(url_for("moderation.messages", done="remove"), 303)
 
@@ -193,19 +172,6 @@ def audit() -> str:
     return render_template("moderation/audit.html", entries=entries, next_url=next_url)
 
 
-def record(action: str, listing: Listing | None = None, detail: str = "", moderator: str | None = None) -> None:
-    """Add a line to the audit trail; it is kept with what it tells of, or not at all."""
-    name = moderator or moderators.current_name()
-    number = listing.id if listing else None
-    db.session.add(AuditEntry(moderator=name, action=action, listing_id=number, detail=detail[:DETAIL]))
-
-
-_CONTENT = ("title", "description", "place", "price_cents", "contact_email")
-_FORM = ("title", "description", "category", "place", "price", "contact_email", "reason")
-# As the form of visitors takes them.
-_DOLLARS = re.compile(r"[0-9]{1,8}(\.[0-9]{1,2})?")
-
-
 def _get(listing_id: int) -> Listing:
     listing = db.session.get(Listing, listing_id)
     if listing is None:
@@ -213,25 +179,12 @@ def _get(listing_id: int) -> Listing:
     return listing
 
 
-def _lock(listing_id: int) -> None:
-    """Begin a transaction in which nobody else changes the listing, and all that others did is seen."""
-    db.session.rollback()
-    # A write that changes nothing: SQLite knows no SELECT … FOR UPDATE, and MySQL shows what was there at the first read.
-    db.session.execute(update(Listing).where(Listing.id == listing_id).values(status=Listing.status))
-
-
-def _state(listing: Listing) -> str:
-    """Return a digest of all that a moderator sees and may change."""
-    seen = [getattr(listing, name) for name in ("status", "reason", "category_id", *_CONTENT)]
-    return hashlib.sha256(json.dumps([*seen, [photo.name for photo in listing.photos]]).encode()).hexdigest()
-
-
 def _form(listing: Listing, values: dict[str, str], errors: dict[str, str], changed: bool = False) -> str:
     trail = select(AuditEntry).where(AuditEntry.listing_id == listing.id).order_by(AuditEntry.id.desc())
     return render_template(
         "moderation/listing.html",
         listing=listing,
-        state=_state(listing),
+        state=decisions.digest(listing),
         changed=changed,
         photos=listing.photos,
         values=values,
@@ -239,77 +192,6 @@ def _form(listing: Listing, values: dict[str, str], errors: dict[str, str], chan
         categories=list(db.session.scalars(select(Category).order_by(Category.name))),
         audit=list(db.session.scalars(trail)),
     )
-
-
-def _load(values: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the content of a form and, of each field that is not right, a sentence that says why."""
-    given: dict[str, Any] = {
-        name: values[name] for name in ("title", "description", "category", "place", "contact_email")
-    }
-    errors = {}
-    try:
-        given["price_cents"] = _cents(values["price"])
-    except ValueError:
-        errors["price"] = "This must be an amount of dollars, such as 45 or 12.50."
-    found = ListingContentSchema().validate(given)
-    errors |= {"price" if name == "price_cents" else name: _sentence(texts[0]) for name, texts in found.items()}
-    if errors:
-        return {}, errors
-    content = ListingContentSchema().load(given)
-    try:
-        content["category"] = submissions.find_category(content["category"])
-    except submissions.BadSubmissionError as error:
-        errors[error.field] = _sentence(str(error))
-    return content, errors
-
-
-def _cents(dollars: str) -> int | None:
-    """Return an amount of dollars in cents, None when there is none.
-
-    Raises:
-        ValueError: It is no amount, or has parts of cents.
-    """
-    text = re.sub(r"[,\s](?=[0-9]{3}\b)", "", re.sub(r"^\$\s*|\s*\$$", "", dollars.strip()))
-    if not text:
-        return None
-    if not _DOLLARS.fullmatch(text):
-        raise ValueError(dollars)
-    return int(Decimal(text) * CENTS)
-
-
-def _sentence(detail: str) -> str:
-    return f"This {detail}."
-
-
-def _edit(listing: Listing, content: dict[str, Any]) -> None:
-    """Take over what was changed; the audit trail says in which fields."""
-    changed = [name for name, value in content.items() if getattr(listing, name) != value]
-    for name in changed:
-        setattr(listing, name, content[name])
-    if changed:
-        record("edited", listing, ", ".join(changed))
-
-
-def _chosen_photos(listing: Listing) -> list[Photo]:
-    chosen = request.form.getlist("remove_photo")
-    return [photo for photo in listing.photos if photo.name in chosen]
-
-
-def _publish(listing: Listing) -> None:
-    if listing.status == Status.PUBLISHED.value:
-        return
-    listing.status, listing.reason, listing.fingerprint = Status.PUBLISHED.value, "", None
-    listing.decided_at = now()
-    # Once: a listing that comes back keeps its place.
-    listing.published_at = listing.published_at or listing.decided_at
-    record("published", listing)
-
-
-def _reject(listing: Listing, reason: str) -> None:
-    action = "took down" if listing.status == Status.PUBLISHED.value else "refused"
-    listing.status, listing.reason, listing.fingerprint = Status.REJECTED.value, reason, None
-    listing.decided_at = now()
-    record(action, listing, reason)
 
 
 def _page(query: Any, endpoint: str, **arguments: str) -> tuple[list[Any], str | None]:

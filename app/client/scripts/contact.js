@@ -1,0 +1,15 @@
+// The form for a message.
+"use strict";
+
+(() => {
+  const { byId, runForm, tell, values } = board;
+
+  function showContact() {
+    const form = byId("contact-form");
+    runForm(form, "/messages", values, () => {
+      tell(form, "good", "Thank you, the message is with us. We answer as soon as we can.").focus();
+    });
+  }
+
+  showContact();
+})();

@@ -1,0 +1,1 @@
+"""Listings: search, submission, paging and sample data."""

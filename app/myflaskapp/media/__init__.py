@@ -1,0 +1,1 @@
+"""Photos, and the stores of their files."""

@@ -1,0 +1,1 @@
+"""HTTP concerns of every request: security, rate limits, errors, health and logs."""
