@@ -1,4 +1,4 @@
-"""Settings, read from the environment and checked before anything else starts.
+"""Settings, read from the environment and validated before anything else starts.
 
 There are two ways to name the database:
 
@@ -28,7 +28,7 @@ DRIVERS = ("sqlite", "mysql+pymysql")
 
 
 class ConfigError(Exception):
-    """A setting is missing or wrong; the text names the setting, what was found and what is allowed."""
+    """A setting is missing or invalid; the message names the setting, the value found and what is allowed."""
 
     def __init__(self, setting: str, found: str, allowed: str) -> None:
         super().__init__(f"{setting}: found {found}; allowed is {allowed}")
@@ -36,7 +36,7 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)
 class EncryptedCredentials:
-    """Where the database credentials are and what it takes to decrypt them."""
+    """The file of the database credentials, and the parameters to decrypt them."""
 
     file: Path
     context: dict[str, str]
@@ -46,7 +46,7 @@ class EncryptedCredentials:
 
 @dataclass(frozen=True)
 class Bucket:
-    """The private S3 bucket that photos are kept in."""
+    """The private S3 bucket of the photos."""
 
     name: str
     region: str
@@ -67,7 +67,7 @@ class Config:
 
 
 def load(environ: Mapping[str, str]) -> Config:
-    """Return the checked settings.
+    """Return the validated settings.
 
     Raises:
         ConfigError: A setting is missing or has a value that is not allowed.
@@ -139,7 +139,7 @@ def _database_url(environ: Mapping[str, str]) -> str:
     try:
         driver = make_url(value).drivername
     except (ArgumentError, ValueError):
-        # The value may hold a password, so it is not repeated.
+        # The value may contain a password, so it is not repeated.
         raise ConfigError("DATABASE_URL", "something that is not a database address", allowed) from None
     if driver not in DRIVERS:
         raise ConfigError("DATABASE_URL", f"{driver}://", allowed)

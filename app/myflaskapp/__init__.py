@@ -1,4 +1,4 @@
-"""The listings site: the factory puts configuration, database, routes, errors and log lines together."""
+"""The listings site: the application factory."""
 
 import os
 from pathlib import Path
@@ -31,12 +31,12 @@ def create_app(settings: config.Config | None = None) -> Flask:
     app = request_log.LoggedFlask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    # nginx is the one proxy in front; what it says about scheme and host is believed, nothing beyond it is.
+    # nginx is the only proxy: its headers about scheme and host are trusted, and no others.
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
 
     request_log.init_app(app)
     database.init_app(app, settings)
-    # An absolute directory, so that `flask db` works from wherever it is started.
+    # An absolute path, so that `flask db` works from any directory.
     Migrate(app, database.db, directory=str(APP_DIRECTORY / "migrations"))
     media.init_app(app, settings.media)
     security.init_app(app)

@@ -12,7 +12,7 @@ from .web import rate_limits
 @click.command("clean")
 @with_appcontext
 def clean() -> None:
-    """Remove photos without a listing, photos of listings that were refused, logins and counts that are over."""
+    """Remove photos without a listing, photos of listings that were refused, expired logins and counts."""
     sessions, counts = moderators.remove_past_sessions(), rate_limits.remove_past()
     db.session.commit()
     removed = photos.remove_unused()

@@ -1,4 +1,4 @@
-"""Routes other than the API: a listing's page, its photos, and the client's files when no web server serves them."""
+"""Routes other than the API: a listing's page, its photos, and the static files when no web server serves them."""
 
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from .media import photos
 from .moderation import moderators
 
 CLIENT_DIRECTORY = Path(__file__).resolve().parent.parent / "client"
-# A photo never changes; what is not on the board is for moderators alone.
+# A photo never changes; unpublished ones are for moderators only.
 KEEP = "public, max-age=31536000, immutable"
 
 blueprint = Blueprint("routes", __name__)
@@ -32,7 +32,7 @@ def show_listing(listing_id: int) -> Response:
         image_url = request.host_url.rstrip("/") + listing.photos[0].sizes[-1].url
     page = render_template("listing.html", listing=listing, page_url=page_url, image_url=image_url)
     response = Response(page, mimetype="text/html")
-    # With a moderator's bar it is not the page that others see.
+    # The page of a moderator has a bar that others do not see.
     response.headers["Cache-Control"] = "private, no-cache"
     response.add_etag()
     return response.make_conditional(request)
@@ -40,14 +40,14 @@ def show_listing(listing_id: int) -> Response:
 
 @blueprint.get("/submissions/<receipt>")
 def show_submission(receipt: str) -> Response:
-    """Tell the sender of a listing how it fares."""
+    """Show the sender of a listing its status."""
     listing = submissions.find_by_receipt(receipt)
     if listing is None:
         raise NotFound
     page = render_template("submission.html", listing=listing, status=listing.status, reason=listing.reason)
     response = Response(page, mimetype="text/html")
     response.headers["Cache-Control"] = "no-store"
-    # The address is known to the sender alone: no other site is told of it.
+    # Only the sender knows this URL: it is not sent to other sites as a referrer.
     response.headers["Referrer-Policy"] = "same-origin"
     return response
 
@@ -74,7 +74,7 @@ def show_photo(name: str, width: int) -> Response:
 
 @blueprint.app_template_filter("dollars")
 def dollars(cents: int | None) -> str:
-    """Write an amount of cents for people: `$1,250`, `$4.50`, "Free", or nothing when there is no price."""
+    """Format an amount of cents: `$1,250`, `$4.50`, "Free", or nothing when there is no price."""
     if cents is None:
         return ""
     if cents == 0:
@@ -84,7 +84,7 @@ def dollars(cents: int | None) -> str:
 
 @blueprint.app_template_filter("day")
 def day(moment: datetime) -> str:
-    """Write a day for people: `November 3, 2026`."""
+    """Format a date: `November 3, 2026`."""
     return f"{moment:%B} {moment.day}, {moment.year}"
 
 
@@ -96,7 +96,7 @@ def mailto(address: str) -> str:
 
 @blueprint.get("/listings")
 def listings_page() -> AnyResponse:
-    """Lead those who shorten a listing's address to all listings."""
+    """Redirect the shortened URL of a listing to all listings."""
     return redirect("/listings.html")
 
 
@@ -115,5 +115,5 @@ def home() -> Response:
 @blueprint.get("/<name>")
 @blueprint.get("/<any(art, sample, scripts):directory>/<name>")
 def client_file(name: str, directory: str = ".") -> Response:
-    """Serve the client. A web server in front does this itself and asks the app only for what it does not have."""
+    """Serve the client. A web server in front does this itself and forwards only what it does not have."""
     return send_from_directory(CLIENT_DIRECTORY / directory, name)

@@ -1,4 +1,4 @@
-"""What the API takes and gives. Each rule stands here once: it is checked, and told by the OpenAPI document."""
+"""The API's requests and responses. Each rule is written once: it is validated, and described by the OpenAPI document."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ LONGEST_SEARCH = 100
 LONGEST_CURSOR = 100
 MAX_ID = 2**31 - 1
 
-# For regular expressions: control characters, all or but those that lines are made of; and what nobody sees.
+# Character classes: control characters, all or without line breaks, and invisible characters.
 _CONTROL = r"\u0000-\u001f\u007f-\u009f"
 _CONTROL_IN_LINES = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f"
 _BLANK = r"\s\u00ad\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff"
@@ -26,7 +26,7 @@ EMAIL = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}
 
 
 class Text(fields.String):
-    """A text of at most `longest` characters, kept without the blanks around it.
+    """A text of at most `longest` characters, stored without surrounding whitespace.
 
     Line ends are allowed with `lines`, nothing but blanks with `blank`.
     """
@@ -93,7 +93,7 @@ class WholeNumber(fields.Integer):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
         if isinstance(value, str) and re.fullmatch("[0-9]{1,10}", value):
             value = int(value)
-        # True is an int to Python, not to people; 5.0 is a whole number to JSON.
+        # True is an int in Python; 5.0 is an integer in JSON.
         known = isinstance(value, int | float) and not isinstance(value, bool)
         if not (known and self._least <= value <= self._most and value == int(value)):
             raise self.make_error("range", least=self._least, most=self._most)
@@ -101,7 +101,7 @@ class WholeNumber(fields.Integer):
 
 
 class Price(WholeNumber):
-    """An amount of cents; null when no price is named."""
+    """An amount of cents; null without a price."""
 
     default_error_messages: ClassVar[dict[str, str]] = {
         "range": "must be a whole number from {least} to {most}, or null"
@@ -124,7 +124,7 @@ class Moment(fields.DateTime):
 
 
 class ListingQuery(Schema):
-    """Which listings are asked for; empty texts ask for nothing."""
+    """The query for listings; empty strings are ignored."""
 
     q = Text(LONGEST_SEARCH, blank=True, load_default="", metadata={"description": "words that all have to be there"})
     category = Text(models.SLUG, blank=True, load_default="", metadata={"description": "slug of a category"})
@@ -165,7 +165,7 @@ class CategorySchema(Schema):
 
 
 class ListingSchema(Schema):
-    """What a list shows of a listing; its e-mail address is left out, away from harvesters."""
+    """A listing in a list; without its e-mail address, to protect it from harvesters."""
 
     id = fields.Integer(required=True)
     title = fields.String(required=True)
@@ -184,14 +184,14 @@ class ListingWithAddressSchema(ListingSchema):
 
 
 class ListingPageSchema(Schema):
-    """Some listings, and the cursor that the next ones follow; null at the end."""
+    """Some listings, and the cursor of the next ones; null at the end."""
 
     items = fields.List(fields.Nested(ListingSchema), required=True)
     next_cursor = fields.String(required=True, allow_none=True)
 
 
 class CategoryCountSchema(CategorySchema):
-    """A kind of listing, and how many are on the board."""
+    """A kind of listing, and the number of published ones."""
 
     count = fields.Integer(required=True)
 
@@ -203,14 +203,14 @@ class CategoriesSchema(Schema):
 
 
 class PlaceSchema(Schema):
-    """A place that listings name, and how many do."""
+    """A place, and the number of its listings."""
 
     name = fields.String(required=True)
     count = fields.Integer(required=True)
 
 
 class PlacesSchema(Schema):
-    """The places that most listings name, by name."""
+    """The most frequent places, by name."""
 
     items = fields.List(fields.Nested(PlaceSchema), required=True)
 
@@ -231,7 +231,7 @@ class ResourcesSchema(Schema):
 
 
 class ListingContentSchema(Schema):
-    """What somebody says of what they offer or seek."""
+    """The content of a listing."""
 
     title = Text(models.TITLE, required=True)
     description = Text(models.DESCRIPTION, lines=True, required=True)
@@ -259,13 +259,13 @@ class SubmissionSchema(ListingContentSchema):
 
     @validates_schema
     def check_photos(self, data: dict[str, Any], **_: Any) -> None:
-        """Refuse a photo that is named twice."""
+        """Reject a duplicate photo."""
         if len(set(data["photos"])) < len(data["photos"]):
             raise ValidationError("must not name a photo twice", "photos")
 
 
 class ReceiptSchema(Schema):
-    """What became of a submission; `url` is a page that tells it."""
+    """The status of a submission; `url` is the page that shows it."""
 
     receipt = fields.String(required=True)
     status = fields.String(required=True, validate=validate.OneOf([status.value for status in models.Status]))
@@ -273,7 +273,7 @@ class ReceiptSchema(Schema):
 
 
 class MessageSchema(Schema):
-    """A message to the people who run the site."""
+    """A message to the operators of the site."""
 
     error_messages: ClassVar[dict[str, str]] = {"unknown": "is not a field", "type": "must be a JSON object"}
 
@@ -283,13 +283,13 @@ class MessageSchema(Schema):
 
 
 class ReceivedSchema(Schema):
-    """Says that a message is kept."""
+    """The confirmation of a message."""
 
     status = fields.Constant("received", metadata={"type": "string"})
 
 
 class ProblemErrorSchema(Schema):
-    """One mistake: in the body at `pointer`, or in the query's `parameter`."""
+    """One error: in the body at `pointer`, or in the query's `parameter`."""
 
     detail = fields.String(required=True)
     pointer = fields.String()

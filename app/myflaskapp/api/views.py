@@ -23,14 +23,14 @@ MOST_PLACES = 500
 
 
 class JsonParser(FlaskParser):
-    """Takes the JSON that `check_type` has read."""
+    """Uses the JSON that `check_type` has parsed."""
 
     def load_json(self, _request: Request, _schema: Schema) -> Any:
         return read_json()
 
 
 class ApiBlueprint(Blueprint):
-    """Reads the JSON of a request once."""
+    """Parses the JSON of a request once."""
 
     ARGUMENTS_PARSER = JsonParser()
 
@@ -39,7 +39,7 @@ blueprint = ApiBlueprint("api", __name__, url_prefix=PREFIX, description="Listin
 
 
 class IdConverter(BaseConverter):
-    """An id that a row can have, written in digits."""
+    """A valid row id, in digits."""
 
     regex = "[1-9][0-9]{0,9}"
 
@@ -55,9 +55,9 @@ class IdConverter(BaseConverter):
 
 
 class ProblemApi(Api):
-    """Describes the API and leaves the errors to `problems`."""
+    """Describes the API; `problems` handles the errors."""
 
-    # Each view says which problems it answers with.
+    # Each view lists its own problem responses.
     DEFAULT_ERROR_RESPONSE_NAME = None
 
     def _register_error_handlers(self) -> None:
@@ -94,7 +94,7 @@ def openapi() -> Response:
 
 
 def refuses(*statuses: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Describe the problems that a request may be answered with, besides an unreachable database."""
+    """Describe the problem responses of a view, in addition to an unreachable database."""
 
     def describe(function: Callable[..., Any]) -> Callable[..., Any]:
         for status in (*statuses, 503):
@@ -108,7 +108,7 @@ def refuses(*statuses: int) -> Callable[[Callable[..., Any]], Callable[..., Any]
 
 @blueprint.before_request
 def check_type() -> None:
-    """Refuse a body that is not sent as JSON where JSON is wanted; a form of another site can't send JSON."""
+    """Reject a body that is not sent as JSON where JSON is expected; a form of another site can't send JSON."""
     if request.method == "POST" and request.endpoint != "api.add_photo":
         if request.mimetype != "application/json":
             raise UnsupportedMediaType("Send the body as application/json.")
@@ -132,7 +132,7 @@ def read_json() -> Any:
 
 @blueprint.after_request
 def set_caching(response: Response) -> Response:
-    """Let caches ask about what they have, and answer with nothing when it is the same."""
+    """Support revalidation by caches: respond with 304 when nothing has changed."""
     response.headers.setdefault("Cache-Control", "no-cache")
     if request.method in ("GET", "HEAD") and response.status_code == 200:
         response.add_etag()
@@ -180,7 +180,7 @@ def list_categories() -> dict[str, Any]:
 @blueprint.response(200, schemas.PlacesSchema)
 @refuses()
 def list_places() -> dict[str, Any]:
-    """Return the places that most listings name, with the number of their listings."""
+    """Return the most frequent places, with the number of their listings."""
     return {"items": [{"name": name, "count": count} for name, count in search.count_by_place(MOST_PLACES)]}
 
 
@@ -205,8 +205,8 @@ def list_resources() -> dict[str, Any]:
 @refuses(413, 415, 422, 429)
 @rate_limits.photos
 def add_photo() -> Any:
-    """Keep a photo, which a submission can name for a day; the body is the file."""
-    # One more, since a body that does not tell its length is cut there.
+    """Store a photo, which a submission can use for a day; the body is the file."""
+    # One more byte, because a body without a length is truncated there.
     request.max_content_length = photos.MAX_BYTES + 1
     try:
         content = request.get_data(cache=False)
@@ -229,7 +229,7 @@ def add_photo() -> Any:
 @refuses(400, 409, 413, 415, 422, 429)
 @rate_limits.writes
 def add_submission(content: dict[str, Any]) -> Any:
-    """Keep a listing until somebody looks it over; what was sent before and still waits is answered with 200."""
+    """Store a listing until it is reviewed; a duplicate of a pending one gets a 200 response."""
     try:
         listing, new = submissions.submit(content)
     except submissions.NoSuchPhotoError as error:
@@ -243,7 +243,7 @@ def add_submission(content: dict[str, Any]) -> Any:
 @blueprint.response(200, schemas.ReceiptSchema)
 @refuses(404)
 def get_submission(receipt: str) -> dict[str, Any]:
-    """Return what became of a submission."""
+    """Return the status of a submission."""
     listing = submissions.find_by_receipt(receipt)
     if listing is None:
         raise NotFound("There is no such submission.")
@@ -256,12 +256,12 @@ def get_submission(receipt: str) -> dict[str, Any]:
 @refuses(400, 413, 415, 422, 429)
 @rate_limits.writes
 def add_message(content: dict[str, Any]) -> dict[str, Any]:
-    """Keep a message to the people who run the site; the same is kept once, as long as it is there."""
+    """Store a message to the operators; a duplicate of a stored one is ignored."""
     submissions.keep_message(content)
     return {}
 
 
 def receipt_of(listing: Listing) -> dict[str, Any]:
-    """Return what the sender of a listing is told."""
+    """Return the response to the sender of a listing."""
     url = url_for("routes.show_submission", receipt=listing.receipt)
     return {"receipt": listing.receipt, "status": listing.status, "url": url}

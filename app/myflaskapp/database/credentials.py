@@ -1,4 +1,4 @@
-"""The database credentials: kept on disk as KMS ciphertext, decrypted at run time, held in memory only."""
+"""The database credentials: KMS ciphertext on disk, decrypted at run time, in memory only."""
 
 import base64
 import binascii
@@ -12,18 +12,18 @@ from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from config import EncryptedCredentials
 
-# Seconds and attempts: a request waits for the answer, so KMS has to be quick or the request is refused.
+# Seconds and attempts: a request waits for KMS, so it fails quickly.
 _CLIENT = ClientConfig(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2})
 _MAX_PORT = 65535
 
 
 class CredentialsError(Exception):
-    """The credentials can't be read or decrypted. The text says why and never holds a part of them."""
+    """The credentials can't be read or decrypted. The message has the reason and never a part of them."""
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What it takes to log in to the database; host, username and password stay out of `repr`."""
+    """The parameters of a login to the database; `repr` omits host, username and password."""
 
     port: int
     dbname: str
@@ -33,7 +33,7 @@ class Credentials:
 
 
 class CredentialStore:
-    """Decrypts the credentials when they are first needed and again when the server stops accepting them."""
+    """Decrypts the credentials on first use, and again when the server rejects them."""
 
     def __init__(self, source: EncryptedCredentials) -> None:
         self._source = source
@@ -52,7 +52,7 @@ class CredentialStore:
             return self._current
 
     def renew(self, refused: Credentials) -> Credentials:
-        """Return credentials decrypted after `refused` were; one thread decrypts, the others take its result.
+        """Return credentials that were decrypted after `refused`; one thread decrypts, the others use its result.
 
         Raises:
             CredentialsError: The file or KMS refuses.
@@ -64,7 +64,7 @@ class CredentialStore:
 
 
 def decrypt(source: EncryptedCredentials) -> Credentials:
-    """Return the credentials that the file of `source` holds.
+    """Return the credentials in the file of `source`.
 
     Raises:
         CredentialsError: The file can't be read, KMS refuses, or the content is not what it should be.
@@ -87,7 +87,7 @@ def decrypt(source: EncryptedCredentials) -> Credentials:
 
 
 def _parse(plaintext: bytes) -> Credentials:
-    """Return the credentials in a JSON object; every error leaves the content, and its cause, behind."""
+    """Return the credentials in a JSON object; errors contain neither the content nor its cause."""
     try:
         content: Any = json.loads(plaintext)
     except ValueError:

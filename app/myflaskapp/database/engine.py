@@ -16,14 +16,14 @@ from sqlalchemy.orm import DeclarativeBase
 from .credentials import CredentialsError, CredentialStore
 
 ACCESS_DENIED = 1045
-# What it looks like when the database can't be asked now, whatever the question was.
+# Errors of an unavailable database.
 UNAVAILABLE = (OperationalError, InterfaceError, DisconnectionError, TimeoutError, CredentialsError)
 
 log = logging.getLogger(__name__)
 
 
 def describe(error: Exception) -> dict[str, str | int]:
-    """Return why the database is unavailable, for a log line: kinds and numbers, never a text that may name a user."""
+    """Return the reason why the database is unavailable as log fields: types and numbers, never a text that may contain a user name."""
     if isinstance(error, CredentialsError):
         return {"reason": str(error)}
     cause = getattr(error, "orig", None) or error
@@ -38,7 +38,7 @@ def describe(error: Exception) -> dict[str, str | int]:
 
 
 class Base(DeclarativeBase):
-    """Constraints are named the same on every database, so that migrations can name them."""
+    """The same constraint names on every database, for migrations."""
 
     metadata = MetaData(
         naming_convention={
@@ -55,17 +55,17 @@ db = SQLAlchemy(model_class=Base)
 
 
 def init_app(app: Flask, settings: Config) -> None:
-    """Set up the engine. Nothing is decrypted or connected before the first query."""
+    """Configure the engine. Nothing is decrypted or connected before the first query."""
     url = settings.database_url or "mysql+pymysql://"
-    # Parameters hold what people typed, so they stay out of error texts and logs.
+    # Parameters contain user input, so they stay out of error messages and logs.
     options: dict[str, Any] = {"pool_pre_ping": True, "hide_parameters": True}
     if url.startswith("mysql"):
-        # Seconds. A short wait for a connection: better a quick 503 than a worker that hangs.
+        # Seconds. A quick 503 is better than a blocked worker.
         options |= {"pool_recycle": 600, "pool_timeout": 3, "connect_args": _connect_args(settings)}
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     db.init_app(app)
-    # Runs before the function that Flask-SQLAlchemy has added, last first.
+    # Runs before Flask-SQLAlchemy's own function: the last one added runs first.
     app.teardown_appcontext(end_transaction)
     if settings.credentials:
         store = CredentialStore(settings.credentials)
@@ -74,11 +74,11 @@ def init_app(app: Flask, settings: Config) -> None:
 
 
 def end_transaction(_error: BaseException | None = None) -> None:
-    """Roll back what is open. An answer that was made stands, whatever became of its connection meanwhile."""
+    """Roll back an open transaction. The response stays, even if its connection was lost."""
     try:
         db.session.rollback()
     except UNAVAILABLE as error:
-        log.warning("connection lost after the answer", extra={"fields": describe(error)})
+        log.warning("connection lost after the response", extra={"fields": describe(error)})
 
 
 def _connect_args(settings: Config) -> dict[str, Any]:
@@ -98,8 +98,8 @@ def _connector(store: CredentialStore) -> Any:
         except pymysql.err.OperationalError as error:
             if not error.args or error.args[0] != ACCESS_DENIED:
                 raise
-        # The credentials were rotated, perhaps: the file says which ones are right now.
-        log.warning("the database refused the credentials; decrypting them again")
+        # The credentials may have been rotated: the file has the current ones.
+        log.warning("the database rejected the credentials; decrypting them again")
         return dialect.connect(**params, **_login(store.renew(credentials)))
 
     def _login(credentials: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The tables. Only types that MySQL and SQLite both know; times are UTC, in whole seconds, without a zone.
+"""The tables. Types that both MySQL and SQLite support; times are UTC, in whole seconds, without a zone.
 
 Each limit on a text stands here: the column, its CHECK constraint and the API's schemas take it from these numbers, and
 a test holds the forms to them.
@@ -29,9 +29,9 @@ MODERATOR = 40
 DETAIL = 500
 CENTS = 100
 MOST_CENTS = 10_000_000 * CENTS
-# A photo is kept in these widths, in pixels, as far as it has them.
+# Stored widths of a photo, in pixels, up to its own.
 WIDTHS = (320, 640, 1280)
-# What stands for "no price" in the order from the lowest.
+# Represents "no price" in ascending order.
 NO_PRICE = 2**31 - 1
 
 
@@ -44,17 +44,17 @@ class Status(StrEnum):
 
 
 def now() -> datetime:
-    """Return the present moment in UTC, cut to the second: MySQL would round it, perhaps into the future."""
+    """Return the current time in UTC, truncated to the second: MySQL would round it, possibly into the future."""
     return datetime.now(UTC).replace(microsecond=0, tzinfo=None)
 
 
 def token() -> str:
-    """Return a name that nobody guesses: 32 hexadecimal digits."""
+    """Return an unguessable name: 32 hexadecimal digits."""
     return secrets.token_hex(16)
 
 
 def length_check(name: str, most: int) -> CheckConstraint:
-    """Return a constraint that the text has from 1 to `most` characters, for SQLite too, which knows no lengths."""
+    """Return a constraint of 1 to `most` characters, also for SQLite, which ignores lengths."""
     length: ColumnElement[int] = func.char_length(column(name))
     return CheckConstraint(length.between(1, most), name=f"{name}_length")
 
@@ -74,7 +74,7 @@ class Size:
 
 
 class Category(db.Model):
-    """A kind of listing; `slug` is its name in addresses."""
+    """A kind of listing; `slug` is its name in URLs."""
 
     __tablename__ = "category"
     __table_args__ = UTF8
@@ -92,7 +92,7 @@ class Listing(db.Model):
     """
 
     __tablename__ = "listing"
-    # Each index serves one way to ask for listings: all or of one category, by date or by price; of a place; by words.
+    # One index per query of listings: all or of one category, by date or by price; of a place; by words.
     __table_args__ = (
         Index("ix_listing_newest", "status", "published_at", "id"),
         Index("ix_listing_category_newest", "category_id", "status", "published_at", "id"),
@@ -134,7 +134,7 @@ class Listing(db.Model):
 
 
 class Photo(db.Model):
-    """A picture of a listing; without one until the listing is sent. Sizes in pixels are those of its largest version.
+    """A picture of a listing, or of none until the listing is sent. Sizes in pixels are those of its largest version.
 
     `name` is its name in addresses, `digest` the SHA-256 of the file that was sent.
     """
@@ -174,7 +174,7 @@ class Resource(db.Model):
 
 
 class Message(db.Model):
-    """What a visitor wrote to the people who run the site; `fingerprint` is a digest of it, so that the same is kept once."""
+    """A visitor's message to the operators; `fingerprint` is a digest that prevents duplicates."""
 
     __tablename__ = "message"
     __table_args__ = (length_check("name", NAME), length_check("email", EMAIL), length_check("body", BODY), UTF8)
@@ -188,7 +188,7 @@ class Message(db.Model):
 
 
 class Moderator(db.Model):
-    """Somebody who looks listings over. `password_hash` is Werkzeug's format."""
+    """A moderator. `password_hash` is in Werkzeug's format."""
 
     __tablename__ = "moderator"
     __table_args__ = UTF8
@@ -199,7 +199,7 @@ class Moderator(db.Model):
 
 
 class Session(db.Model):
-    """A moderator's login. The browser has the token; here is its SHA-256 alone, so that a dump opens nothing."""
+    """A moderator's login. The browser has the token; the table only its SHA-256, so that a dump grants no access."""
 
     __tablename__ = "session"
     __table_args__ = UTF8
@@ -212,7 +212,7 @@ class Session(db.Model):
 
 
 class AuditEntry(db.Model):
-    """What a moderator did, and when; never changed. The name stays when the moderator has gone."""
+    """An action of a moderator, never changed. The name is kept when the moderator is removed."""
 
     __tablename__ = "audit_entry"
     __table_args__ = UTF8
@@ -226,7 +226,7 @@ class AuditEntry(db.Model):
 
 
 class RateLimit(db.Model):
-    """How often something was done since the window began; `key` is a digest of who did what."""
+    """The number of actions in the current window; `key` is a digest of the client and the action."""
 
     __tablename__ = "rate_limit"
     __table_args__ = UTF8

@@ -1,4 +1,4 @@
-"""Cursors: an opaque text that says after which listing the next page starts."""
+"""Cursors: opaque strings for the start of the next page."""
 
 import base64
 import binascii
@@ -7,19 +7,19 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 _MAX = 2**31 - 1
-# Eleven digits of seconds end in the year 5138, which every database knows.
+# Eleven digits of seconds end in the year 5138, which every database supports.
 _SHAPE = re.compile(r"([a-z]+)\.(t[0-9]{1,11}|p[0-9]{1,10}|)\.([0-9]{1,10})")
 
 
 class Cursor(NamedTuple):
-    """The place of one listing in an order: the moment or the price (None for no price) that the order is by, and its id."""
+    """The position of a listing in an order: its time or its price (None for no price), and its id."""
 
     value: datetime | int | None
     id: int
 
 
 def encode(sort: str, cursor: Cursor) -> str:
-    """Return the cursor in the order `sort` as a text for addresses."""
+    """Return the cursor in the order `sort` as a string for URLs."""
     raw = f"{sort}.{_write(cursor.value)}.{cursor.id}"
     return base64.urlsafe_b64encode(raw.encode()).decode().rstrip("=")
 
@@ -31,7 +31,7 @@ def _write(value: datetime | int | None) -> str:
 
 
 def decode(sort: str, text: str) -> Cursor | None:
-    """Return the cursor that `encode` made into `text` for this order, None when it did not."""
+    """Return the cursor of a string from `encode` for this order, None for any other string."""
     try:
         raw = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):

@@ -1,4 +1,4 @@
-"""Which listings visitors find, and in which order: the questions that the indexes are made for."""
+"""The queries for published listings, which the indexes are designed for."""
 
 import re
 from enum import StrEnum
@@ -12,15 +12,15 @@ from .paging import Cursor
 
 _WORDS = 8
 _LONGEST_WORD = 80
-# Written without spaces between words, which the index can't cut.
+# Scripts without spaces between words, which the index can't tokenize.
 _UNCUT = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-# MySQL's full-text index knows words of three letters and more, but not these.
+# MySQL's full-text index contains words of three letters or more, except these.
 _SHORTEST_WORD = 3
 _STOP_WORD = re.compile("about|are|com|for|from|how|that|the|this|was|what|when|where|who|will|with|und|www")
 
 
 class Sort(StrEnum):
-    """The orders of a list; `cheapest` has those without a price at the end, as `dearest` has."""
+    """The orders of a list; `cheapest` and `dearest` have those without a price at the end."""
 
     NEWEST = "newest"
     CHEAPEST = "cheapest"
@@ -45,7 +45,7 @@ def find_published(
     """
     query = select(Listing).where(Listing.status == Status.PUBLISHED.value, *_has_words(q))
     if category:
-        # The id first: so the index that begins with it serves the order too.
+        # The category's id first, so that the index that starts with it also provides the order.
         number = db.session.scalar(select(Category.id).where(Category.slug == category))
         query = query.where(Listing.category_id == number)
     if place:
@@ -60,7 +60,7 @@ def find_published(
 
 
 def get_published(listing_id: int) -> Listing | None:
-    """Return the listing with this id, None when there is none that visitors may see."""
+    """Return the published listing with this id, None if there is none."""
     return db.session.scalar(select(Listing).where(Listing.id == listing_id, Listing.status == Status.PUBLISHED.value))
 
 
@@ -74,21 +74,21 @@ def count_by_category() -> list[tuple[str, str, int]]:
 
 
 def count_by_place(most: int) -> list[tuple[str, int]]:
-    """Return name and number of published listings of the `most` places that have the most, by name."""
+    """Return name and number of published listings of the `most` most frequent places, by name."""
     query = select(Listing.place, func.count()).where(Listing.status == Status.PUBLISHED.value)
     query = query.group_by(Listing.place).order_by(func.count().desc(), Listing.place).limit(most)
     return sorted((place, count) for place, count in db.session.execute(query))
 
 
 def _has_words(q: str) -> list[ColumnElement[bool]]:
-    """Return the conditions that each word of `q` is there; MySQL's index knows words by their beginning."""
+    """Return the conditions for each word of `q`; MySQL's index finds words by their prefix."""
     words = q.split()[:_WORDS]
     if db.engine.dialect.name != "mysql":
         return [_contains(word) for word in words]
     indexed = {part.lower() for word in words for part in re.findall(r"\w+", word) if _is_indexed(part)}
     conditions = [_contains(word) for word in words if word.lower() not in indexed]
     if indexed:
-        # Letters, digits and underscores alone, so that nothing in it is an operator.
+        # Letters, digits and underscores only, so that it contains no operator.
         text = " ".join(f"+{word}*" for word in sorted(indexed))
         conditions.append(mysql.match(Listing.title, Listing.description, against=text).in_boolean_mode())
     return conditions

@@ -15,7 +15,7 @@ from ..database.engine import db
 from ..database.models import TITLE, Category, Listing, Resource, Status, now, token
 from ..media import photos
 
-# The pages show the same when they are opened from disk: a script that holds one JSON object.
+# Shared with the pages opened from disk: a script that contains one JSON object.
 SAMPLE_DIRECTORY = Path(__file__).resolve().parents[2] / "client" / "sample"
 BATCH = 5000
 YEAR_IN_SECONDS = 365 * 24 * 3600
@@ -25,7 +25,7 @@ YEAR_IN_SECONDS = 365 * 24 * 3600
 @click.option("--listings", "count", type=click.IntRange(1, 1_000_000), help="Add this many made-up listings instead.")
 @with_appcontext
 def seed(count: int | None) -> None:
-    """Put sample categories, listings and resources into an empty database; leave any other as it is."""
+    """Insert sample categories, listings and resources into an empty database; do not change any other."""
     sample = _read_sample()
     if count:
         _add_many(sample, count)
@@ -36,7 +36,7 @@ def seed(count: int | None) -> None:
         click.echo(f"The database holds {_tell(found)} already: nothing added.")
         return
     categories = {entry["slug"]: Category(**entry) for entry in sample["categories"]}
-    # What is on the way is not yet in the database: adding a photo commits.
+    # Nothing is pending yet, because adding a photo commits.
     listings = [
         _listing(entry, categories) for entry in sorted(sample["listings"], key=lambda entry: -entry["hours_ago"])
     ]
@@ -83,7 +83,7 @@ def _add_many(sample: dict[str, Any], count: int) -> None:
         added += len(batch)
         click.echo(f"Added {added} of {count} listings.")
     if db.engine.dialect.name == "mysql":
-        # So that the server knows how the columns are spread when it plans.
+        # Statistics for the query planner.
         db.session.execute(text("ANALYZE TABLE listing"))
 
 

@@ -1,4 +1,4 @@
-"""What people send: listings and messages. The same is kept once as long as it waits, however often it is sent."""
+"""Submissions: listings and messages. A duplicate of a pending one is stored only once."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from ..media.photos import NAMED_WITHIN
 
 
 class BadSubmissionError(Exception):
-    """The submission names something that is not there: `field` says where, the text what."""
+    """The submission refers to something that does not exist: `field` is where, the message what."""
 
     def __init__(self, field: str, detail: str) -> None:
         super().__init__(detail)
@@ -21,7 +21,7 @@ class BadSubmissionError(Exception):
 
 
 class NoSuchPhotoError(BadSubmissionError):
-    """A photo is not there, or is another listing's."""
+    """A photo does not exist, or belongs to another listing."""
 
 
 def find_category(slug: str) -> Category:
@@ -37,7 +37,7 @@ def find_category(slug: str) -> Category:
 
 
 def submit(content: dict[str, Any]) -> tuple[Listing, bool]:
-    """Keep a listing until somebody looks it over, and return it and whether it is new.
+    """Store a listing for review, and return it and whether it is new.
 
     The same content is kept once as long as it waits, however often it is sent. `content` is a loaded SubmissionSchema.
 
@@ -46,7 +46,7 @@ def submit(content: dict[str, Any]) -> tuple[Listing, bool]:
     """
     category = find_category(content["category"])
     photos = _find_photos(content["photos"])
-    # Of what visitors would see, so of the photos' content and not of their ids.
+    # A digest of the visible content, so of the photos' content and not of their ids.
     fingerprint = _fingerprint(content | {"photos": [photo.digest for photo in photos]})
     if waiting := _find_waiting(fingerprint):
         return waiting, False
@@ -58,7 +58,7 @@ def submit(content: dict[str, Any]) -> tuple[Listing, bool]:
     try:
         db.session.flush()
         for position, photo in enumerate(photos):
-            # Taken by another listing meanwhile, perhaps.
+            # It may belong to another listing by now.
             free = (Photo.id == photo.id, Photo.listing_id.is_(None))
             taken = db.session.execute(update(Photo).where(*free).values(listing_id=listing.id, position=position))
             if not taken.rowcount:
@@ -66,7 +66,7 @@ def submit(content: dict[str, Any]) -> tuple[Listing, bool]:
         db.session.commit()
     except IntegrityError:
         db.session.rollback()
-        # The same was sent twice at once: the other one was first.
+        # A duplicate was sent at the same time and stored first.
         waiting = _find_waiting(fingerprint)
         if waiting is None:
             raise
@@ -78,12 +78,12 @@ def submit(content: dict[str, Any]) -> tuple[Listing, bool]:
 
 
 def find_by_receipt(receipt: str) -> Listing | None:
-    """Return the listing that its sender knows by `receipt`."""
+    """Return the listing with this receipt."""
     return db.session.scalar(select(Listing).where(Listing.receipt == receipt))
 
 
 def keep_message(content: dict[str, Any]) -> None:
-    """Keep a message until it is dealt with, unless the same is there already. `content` is a loaded MessageSchema."""
+    """Store a message, unless a duplicate is stored already. `content` is a loaded MessageSchema."""
     fingerprint = _fingerprint(content)
     known = select(Message.id).where(Message.fingerprint == fingerprint)
     if db.session.scalar(known):
@@ -93,7 +93,7 @@ def keep_message(content: dict[str, Any]) -> None:
         db.session.commit()
     except IntegrityError:
         db.session.rollback()
-        # The same was sent twice at once: the other one was first.
+        # A duplicate was sent at the same time and stored first.
         if not db.session.scalar(known):
             raise
 

@@ -1,4 +1,4 @@
-"""Photos: checked by what is in them, turned upright, stripped of all but the picture, kept in a few widths."""
+"""Photos: validated by content, rotated upright, stripped of metadata, stored in a few widths."""
 
 import hashlib
 import io
@@ -16,41 +16,41 @@ from . import stores as media
 
 MOST_PHOTOS = 6
 MAX_BYTES = 10_000_000
-# Pixels. A JPEG is made smaller while it is read; all of a PNG is in memory, of a progressive JPEG too, of a WebP thrice.
+# Pixels. A JPEG is scaled down while it is decoded; a PNG and a progressive JPEG are in memory once, a WebP three times.
 MAX_PIXELS = {"JPEG": 50_000_000, "PNG": 25_000_000, "WEBP": 15_000_000}
 MAX_PIXELS_PROGRESSIVE = 25_000_000
 FORMATS = tuple(MAX_PIXELS)
 KIND = "image/webp"
 LONGEST_SIDE = 16_000
-# Of a JPEG: each takes as long as the whole picture, and a tenth of them is usual.
+# Scans of a JPEG: each takes as long as the whole picture, and about ten are normal.
 MAX_PARTS = 100
 QUALITY = 80
-# How long a listing may name a photo. One that none named is removed a while later, so never just as it is named;
-# those of a refused listing go after a month.
+# How long a listing may use an uploaded photo. An unused one is removed some time later, so never while it is being used;
+# those of a refused listing after a month.
 NAMED_WITHIN = timedelta(days=1)
 ORPHAN = NAMED_WITHIN + timedelta(hours=1)
 REFUSED = timedelta(days=30)
 
 _START_OF_PART = b"\xff\xda"
-# The EXIF orientations that lay a picture on its side.
+# EXIF orientations that swap width and height.
 _TURNED = range(5, 9)
 _SRGB = ImageCms.createProfile("sRGB")
 
 log = logging.getLogger(__name__)
-# Reading a photo takes up to 250 MB: one at a time in each worker.
+# Decoding a photo takes up to 250 MB, so each worker decodes one at a time.
 _decoding = threading.Semaphore()
 
 
 class NotAPhotoError(Exception):
-    """The file is no JPEG, PNG or WebP."""
+    """The file is not a JPEG, PNG or WebP image."""
 
 
 class BadPhotoError(Exception):
-    """The file is a photo that is not taken; the text says why."""
+    """The photo is rejected; the message has the reason."""
 
 
 def add(content: bytes) -> Photo:
-    """Keep the photo in the file `content` and return its row, committed; it belongs to no listing yet.
+    """Store the photo in the file `content` and return its committed row, without a listing.
 
     Raises:
         NotAPhotoError: It is no picture of a known format.
@@ -87,7 +87,7 @@ def encode(content: bytes) -> dict[int, tuple[int, int, bytes]]:
             height = max(1, round(image.height * width / image.width))
             version = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3)
             file = io.BytesIO()
-            # Nothing of the original's metadata is handed on.
+            # None of the original's metadata is kept.
             version.save(file, "WEBP", quality=QUALITY, method=4)
             found[width] = (width, height, file.getvalue())
         return found
@@ -100,7 +100,7 @@ def _decode(content: bytes) -> Image.Image:
     except Image.DecompressionBombError:
         raise BadPhotoError(_too_large(max(MAX_PIXELS.values()))) from None
     except Exception:
-        # Whatever the decoder stumbles over, it is the file's fault.
+        # Any error of the decoder is caused by the file.
         raise NotAPhotoError from None
     most = MAX_PIXELS_PROGRESSIVE if image.info.get("progressive") else MAX_PIXELS[image.format or ""]
     if max(image.size) > LONGEST_SIDE or image.width * image.height > most:
@@ -108,7 +108,7 @@ def _decode(content: bytes) -> Image.Image:
     if image.format == "JPEG" and content.count(_START_OF_PART) > MAX_PARTS:
         raise BadPhotoError(f"must be in at most {MAX_PARTS} parts: save it anew, without 'progressive'")
     try:
-        # A JPEG can be read at half its size or less, which saves most of the time and room.
+        # A JPEG can be decoded at half its size or less, which saves most of the time and memory.
         image.draft("RGB", (WIDTHS[-1], WIDTHS[-1]))
         return _in_colours_of_the_web(ImageOps.exif_transpose(_shrink(_with_greys_and_edges(image))))
     except Exception:
@@ -116,9 +116,9 @@ def _decode(content: bytes) -> Image.Image:
 
 
 def _with_greys_and_edges(image: Image.Image) -> Image.Image:
-    """Return the picture in a mode that can be made smaller without steps between its colours."""
+    """Return the picture in a mode that can be scaled down smoothly."""
     if image.mode.startswith("I"):
-        # Sixteen bits, which Pillow would cut and not scale.
+        # Sixteen bits, which Pillow would clip instead of scaling.
         return image.convert("I").point(lambda value: value * (1 / 257)).convert("L")
     if image.mode in ("LA", "PA") or "transparency" in image.info:
         return image.convert("RGBA")
@@ -141,7 +141,7 @@ def _in_colours_of_the_web(image: Image.Image) -> Image.Image:
     if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     if profile:
-        # One that can't be used explains nothing.
+        # An invalid profile is ignored.
         with suppress(OSError, ImageCms.PyCMSError):
             given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             return ImageCms.profileToProfile(image, given, _SRGB, outputMode="RGB")
@@ -153,7 +153,7 @@ def _too_large(most: int) -> str:
 
 
 def _key(name: str, width: int) -> str:
-    """Return the key in the store: it can't be told from the address, nor the address from it."""
+    """Return the key in the store, which can't be derived from the URL, nor the URL from it."""
     return f"photos/{hashlib.sha256(name.encode()).hexdigest()}/{width}.webp"
 
 
@@ -175,7 +175,7 @@ def find(name: str) -> tuple[Photo, bool] | None:
 
 
 def remove_unused() -> int:
-    """Remove the photos that no listing needs any more and return their number.
+    """Remove unused photos and return their number.
 
     Raises:
         media.MediaError: The store does not answer; what is left is removed the next time.
@@ -189,7 +189,7 @@ def remove_unused() -> int:
     count = 0
     for query in (orphans, refused):
         for photo in db.session.scalars(query):
-            # The files first: a row that stays is found again.
+            # Files first: a remaining row is found again.
             media.store().delete([_key(photo.name, width) for width in widths(photo.width)])
             db.session.delete(photo)
             db.session.commit()
@@ -198,8 +198,8 @@ def remove_unused() -> int:
 
 
 def _forget(name: str, kept: list[int]) -> None:
-    """Remove the files of a photo that was not kept."""
+    """Remove the files of a photo that was not stored."""
     try:
         media.store().delete([_key(name, width) for width in kept])
     except media.MediaError as error:
-        log.warning("files without a photo are left", extra={"fields": {"reason": str(error)}})
+        log.warning("orphaned photo files", extra={"fields": {"reason": str(error)}})

@@ -1,4 +1,4 @@
-"""Where photos are kept: an S3 bucket, or a directory where there is no AWS. Both answer to the same names."""
+"""Stores of photo files: an S3 bucket, or a directory without AWS. Both have the same interface."""
 
 import threading
 from contextlib import suppress
@@ -12,40 +12,40 @@ from botocore.exceptions import BotoCoreError, ClientError
 from config import Bucket
 from flask import Flask, current_app
 
-# Seconds and attempts: somebody waits for the answer.
+# Seconds and attempts: a visitor waits for the response.
 _CLIENT = ClientConfig(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 2}, max_pool_connections=20)
 
 
 class MediaError(Exception):
-    """The store can't be asked just now, or refuses. The text says why, without a key."""
+    """The store is unavailable or refuses. The message has the reason, without a key."""
 
 
 class Media(Protocol):
     """A store of files; a key is a path of letters, digits, dots and slashes."""
 
     def put(self, key: str, content: bytes, kind: str) -> None:
-        """Keep `content` of the media type `kind`.
+        """Store `content` of the media type `kind`.
 
         Raises:
             MediaError: It is not kept.
         """
 
     def get(self, key: str) -> bytes | None:
-        """Return what is kept, None when nothing is.
+        """Return a file's content, None if it does not exist.
 
         Raises:
             MediaError: The store does not say.
         """
 
     def delete(self, keys: list[str]) -> None:
-        """Remove what is kept; what is not there is no error.
+        """Delete files; a missing one is no error.
 
         Raises:
             MediaError: Something is perhaps still there.
         """
 
     def check(self) -> None:
-        """Find out whether the store answers.
+        """Check whether the store is available.
 
         Raises:
             MediaError: It does not.
@@ -53,7 +53,7 @@ class Media(Protocol):
 
 
 class Directory:
-    """Files below a directory, which is made when it is first needed."""
+    """Files in a directory, which is created on first use."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -97,7 +97,7 @@ class Directory:
 
 
 class S3:
-    """Objects in a private bucket, reached with the host's role."""
+    """Objects in a private bucket, accessed with the host's role."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
@@ -135,7 +135,7 @@ class S3:
             raise MediaError(f"S3 does not answer {action}: {type(error).__name__}") from None
 
     def _client(self) -> Any:
-        """Return the client; made in the worker that first needs it, since making one takes a while."""
+        """Return the client, created on first use in each worker, because it takes a while."""
         with self._lock:
             if self._made is None:
                 self._made = boto3.client("s3", region_name=self._bucket.region, config=_CLIENT)
@@ -143,7 +143,7 @@ class S3:
 
 
 def init_app(app: Flask, place: Bucket | Path) -> None:
-    """Give `app` its store."""
+    """Set the store of `app`."""
     app.extensions["media"] = S3(place) if isinstance(place, Bucket) else Directory(place)
 
 

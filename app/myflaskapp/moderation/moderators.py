@@ -1,4 +1,4 @@
-"""Moderators: their names and passwords, made on the command line, and their logins."""
+"""Moderators: accounts, managed on the command line, and sessions."""
 
 import hashlib
 import hmac
@@ -20,17 +20,17 @@ SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 200
 LASTS = timedelta(hours=12)
 BROWSER_LASTS = timedelta(days=365)
-# Checked when there is no such name, so that both answers take as long.
+# Verified for an unknown name, so that the response time is the same.
 _NOBODY = generate_password_hash(secrets.token_hex())
 
 commands = AppGroup("moderator", help="Add, list and remove moderators.")
 
 
 def log_in(name: str, password: str) -> tuple[Moderator, str] | None:
-    """Begin a session and return the moderator and its token, None when name or password are wrong; the caller commits."""
+    """Start a session and return the moderator and the session's token, None for a wrong name or password; the caller commits."""
     moderator = db.session.scalar(select(Moderator).where(Moderator.name == name[:MODERATOR]))
     known = check_password_hash(moderator.password_hash if moderator else _NOBODY, password[:LONGEST_PASSWORD])
-    # The database's comparison takes A for a.
+    # The database compares without case.
     if moderator is None or not known or moderator.name != name:
         return None
     token = secrets.token_urlsafe(32)
@@ -39,19 +39,19 @@ def log_in(name: str, password: str) -> tuple[Moderator, str] | None:
 
 
 def set_session(response: Response, moderator: Moderator, token: str) -> None:
-    """Give the browser its session, which ends with the browser or after LASTS, and what it is known by next time."""
+    """Set the session cookie, which ends with the browser or after LASTS, and the cookie that identifies the browser next time."""
     set_cookie(response, SESSION_COOKIE, token)
     browser = secrets.token_hex(16)
     set_cookie(response, BROWSER_COOKIE, f"{browser}.{_proof(moderator, browser)}", BROWSER_LASTS)
 
 
 def known_browser(name: str) -> str | None:
-    """Return what stands for the browser that asks, None unless this moderator was the last to log in from it.
+    """Return the id of the client's browser, None unless this moderator was the last to log in from it.
 
     Another password makes every browser a stranger.
     """
     browser, _, proof = request.cookies.get(BROWSER_COOKIE, "").partition(".")
-    # Who only opens the form names nobody: no need to ask the database.
+    # Without a name there is nothing to query.
     if not (name and proof):
         return None
     moderator = db.session.scalar(select(Moderator).where(Moderator.name == name[:MODERATOR]))
@@ -65,14 +65,14 @@ def _proof(moderator: Moderator, browser: str) -> str:
 
 
 def log_out(response: Response) -> None:
-    """End the session, here and in the browser."""
+    """End the session, in the database and in the browser."""
     db.session.execute(delete(Session).where(Session.token_hash == _hash(request.cookies.get(SESSION_COOKIE, ""))))
     db.session.commit()
     response.delete_cookie(SESSION_COOKIE, secure=True, httponly=True, samesite="Lax", path="/")
 
 
 def current_name() -> str | None:
-    """Return the name of the moderator who asks, None for anybody else.
+    """Return the name of the logged-in moderator, None for other visitors.
 
     Raises:
         database.UNAVAILABLE: It can't be found out just now.
@@ -87,7 +87,7 @@ def current_name() -> str | None:
 
 
 def name_if_known() -> str | None:
-    """Return the same for what is only shown: None, too, when the database is away."""
+    """Return the same for display only: also None when the database is unavailable."""
     try:
         return current_name()
     except UNAVAILABLE:
@@ -95,7 +95,7 @@ def name_if_known() -> str | None:
 
 
 def remove_past_sessions() -> int:
-    """Remove the sessions that are over and return their number; the caller commits."""
+    """Remove expired sessions and return their number; the caller commits."""
     return db.session.execute(delete(Session).where(Session.expires_at <= now())).rowcount
 
 
@@ -107,7 +107,7 @@ def _hash(token: str) -> str:
 @click.argument("name")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input instead of asking for it.")
 def add(name: str, password_stdin: bool) -> None:
-    """Add a moderator, or give one a new password; sessions of the old one end."""
+    """Add a moderator, or set a new password, which ends existing sessions."""
     if not 0 < len(name) <= MODERATOR or not name.isprintable() or name != name.strip():
         raise click.UsageError(f"The name has to have 1 to {MODERATOR} printable characters, without blanks around it.")
     password = _read_line() if password_stdin else click.prompt("Password", hide_input=True, confirmation_prompt=True)

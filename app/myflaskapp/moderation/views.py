@@ -1,4 +1,4 @@
-"""The pages of moderators: what waits, what people wrote, and who did what."""
+"""The moderators' pages: the queue, messages, and the audit trail."""
 
 import re
 from typing import Any
@@ -16,7 +16,7 @@ from . import decisions, forms, moderators
 
 PAGE = 50
 LOGIN = "moderation.login"
-# What the page that follows says of what was done.
+# Confirmations, shown on the next page.
 DONE = {
     "save": "The changes are saved.",
     "publish": "The listing is on the board.",
@@ -30,7 +30,7 @@ blueprint = Blueprint("moderation", __name__, url_prefix="/moderation")
 
 @blueprint.before_request
 def require_moderator() -> AnyResponse | None:
-    """Lead strangers to the login, and check every form."""
+    """Redirect visitors without a login, and check every form's token."""
     reads = request.method in SAFE_METHODS
     if request.endpoint != LOGIN and not moderators.current_name():
         if reads:
@@ -53,7 +53,7 @@ def keep_private(response: Response) -> Response:
 
 @blueprint.app_context_processor
 def tell_templates() -> dict[str, Any]:
-    """Give every template the moderator's name, and a token where there is a form."""
+    """Pass the moderator's name to every template, and a token where there is a form."""
     name = moderators.name_if_known()
     return {
         "moderator": name,
@@ -67,7 +67,7 @@ def tell_templates() -> dict[str, Any]:
 @rate_limits.logins
 @rate_limits.logins_for_a_name
 def login() -> AnyResponse | tuple[str, int] | str:
-    """Show the form to log in; begin a session."""
+    """Show the login form; start a session."""
     name, following = request.form.get("name", "").strip(), _own_path(request.values.get("next", ""))
     if request.method in SAFE_METHODS:
         return render_template("moderation/login.html", problem="", name="", next=following)
@@ -84,7 +84,7 @@ def login() -> AnyResponse | tuple[str, int] | str:
 
 
 def _own_path(address: str) -> str:
-    """Return the address if it is one of these pages, else the queue's."""
+    """Return the URL if it is one of these pages, else the queue's."""
     return address if _OWN_PATH.fullmatch(address) else url_for("moderation.queue")
 
 
@@ -98,7 +98,7 @@ def logout() -> AnyResponse:
 
 @blueprint.get("/")
 def queue() -> str:
-    """Show the listings of one status: those that wait with the oldest first, others with the newest."""
+    """Show the listings of one status: pending ones oldest first, others newest first."""
     status = request.args.get("status", Status.PENDING.value)
     if status not in list(Status):
         raise NotFound
@@ -113,14 +113,14 @@ def queue() -> str:
 
 @blueprint.get("/listings/<id:listing_id>")
 def show_listing(listing_id: int) -> str:
-    """Show a listing and the form to decide about it."""
+    """Show a listing and its moderation form."""
     listing = _get(listing_id)
     return _form(listing, forms.values_of(listing), {})
 
 
 @blueprint.post("/listings/<id:listing_id>")
 def decide(listing_id: int) -> AnyResponse | tuple[str, int]:
-    """Save, publish or refuse a listing, if it still is as the form has shown it."""
+    """Save, publish or refuse a listing, unless it has changed since the form was shown."""
     decisions.lock(listing_id)
     listing = _get(listing_id)
     action = request.form.get("action", "")
@@ -147,7 +147,7 @@ def decide(listing_id: int) -> AnyResponse | tuple[str, int]:
 
 @blueprint.get("/messages")
 def messages() -> str:
-    """Show what people wrote, the newest first."""
+    """Show the messages, newest first."""
     query = select(Message).order_by(Message.created_at.desc(), Message.id.desc())
     found, next_url = _page(query, "moderation.messages")
     return render_template("moderation/messages.html", messages=found, next_url=next_url)
@@ -155,9 +155,9 @@ def messages() -> str:
 
 @blueprint.post("/messages/<id:message_id>/delete")
 def delete_message(message_id: int) -> AnyResponse:
-    """Remove a message that was dealt with."""
+    """Delete a message."""
     message = db.session.get(Message, message_id)
-    # Somebody else was faster, perhaps: it is gone all the same.
+    # Another moderator may have deleted it already.
     if message:
         db.session.delete(message)
         decisions.record("removed a message")
@@ -167,7 +167,7 @@ def delete_message(message_id: int) -> AnyResponse:
 
 @blueprint.get("/audit")
 def audit() -> str:
-    """Show what moderators did, the newest first."""
+    """Show the audit trail, newest first."""
     entries, next_url = _page(select(AuditEntry).order_by(AuditEntry.id.desc()), "moderation.audit")
     return render_template("moderation/audit.html", entries=entries, next_url=next_url)
 
@@ -195,7 +195,7 @@ def _form(listing: Listing, values: dict[str, str], errors: dict[str, str], chan
 
 
 def _page(query: Any, endpoint: str, **arguments: str) -> tuple[list[Any], str | None]:
-    """Return one page of a query's rows and the address of the next, None when there is none."""
+    """Return one page of a query's rows, and the URL of the next page, None if there is none."""
     text = request.args.get("page", "1")
     number = int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else 0
     if number < 1:

@@ -1,4 +1,4 @@
-"""Whether the app answers, and whether all that it needs does."""
+"""Liveness of the app, and readiness of its dependencies."""
 
 import logging
 import threading
@@ -20,7 +20,7 @@ from ..database.models import Category
 from ..media import stores as media
 from ..moderation import moderators
 
-# Seconds for which one look serves all who ask: strangers may ask as often as they like.
+# Seconds for which a result is cached, because anybody may request it at any rate.
 SERVES = 1.0
 
 blueprint = Blueprint("health", __name__)
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class Readiness:
-    """Looks whether all that the app needs answers, all of it at the same time."""
+    """Checks the app's dependencies in parallel."""
 
     def __init__(self, settings: Config) -> None:
         self._settings = settings
@@ -37,7 +37,7 @@ class Readiness:
         self._at = float("-inf")
 
     def look(self) -> dict[str, Any]:
-        """Return of each need `{"ok": bool, "ms": float}`, with a "reason" when it does not answer."""
+        """Return `{"ok": bool, "ms": float}` for each dependency, with a "reason" when it is unavailable."""
         with self._lock:
             if time.monotonic() - self._at > SERVES:
                 app = current_app._get_current_object()  # type: ignore[attr-defined]
@@ -62,7 +62,7 @@ class Readiness:
 
 def _ask_database() -> None:
     with db.engine.connect() as connection:
-        # A table, since an empty database can't serve either.
+        # A table, because an empty database is not ready either.
         connection.execute(select(Category.id).limit(1))
 
 
@@ -79,7 +79,7 @@ def _time(need: Callable[[], None]) -> dict[str, Any]:
 
 
 def init_app(app: Flask, settings: Config) -> None:
-    """Serve the health of `app`, and tell it on the command line."""
+    """Add the health endpoints and the command to `app`."""
     app.extensions["readiness"] = Readiness(settings)
     app.register_blueprint(blueprint)
     app.cli.add_command(ready)
@@ -87,13 +87,13 @@ def init_app(app: Flask, settings: Config) -> None:
 
 @blueprint.get("/healthz")
 def healthz() -> Response:
-    """Say that the process answers; asks nothing of anything else."""
+    """Liveness: the process responds, without checking its dependencies."""
     return _health({"status": "ok"}, 200)
 
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """Say whether all that the app needs answers; what and how fast is for moderators, and for the log when one does not."""
+    """Readiness: whether all dependencies are available; details are for moderators, and for the log on failure."""
     needs = current_app.extensions["readiness"].look()
     ok = all(need["ok"] for need in needs.values())
     if not ok:
@@ -114,7 +114,7 @@ def _health(body: dict[str, Any], code: int) -> Response:
 @click.command("ready")
 @with_appcontext
 def ready() -> None:
-    """Tell whether the database, the media store and the key answer, and how fast."""
+    """Show whether the database, the media store and the key are available, with response times."""
     needs = current_app.extensions["readiness"].look()
     for name, need in needs.items():
         click.echo(f"{name:10}{need['ms']:8.1f} ms  {'ok' if need['ok'] else need['reason']}")

@@ -1,4 +1,4 @@
-"""Errors: problem details (RFC 9457) for programs, a page for people."""
+"""Errors: problem details (RFC 9457) for the API, a page for browsers."""
 
 import logging
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class InvalidInputError(Exception):
-    """The input is well formed but breaks a rule; answered with 422 or 409 and all mistakes at once.
+    """The input is well formed but breaks a rule: 422 or 409, with all errors at once.
 
     `mistakes` are pairs of where, such as `{"pointer": "#/title"}` or `{"parameter": "limit"}`, and what.
     """
@@ -38,12 +38,12 @@ def in_body(field: str, detail: str) -> InvalidInputError:
 
 
 def conflict(field: str, detail: str) -> InvalidInputError:
-    """Return the error that the field of the body names what is not there, or not free."""
+    """Return the error that the field of the body refers to something that does not exist or is not free."""
     return InvalidInputError([({"pointer": f"#/{field}"}, detail)], HTTPStatus.CONFLICT)
 
 
 def init_app(app: Flask) -> None:
-    """Answer every error of `app` in the right form."""
+    """Handle every error of `app`."""
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(UnprocessableEntity, _refused_by_schema)
     app.register_error_handler(RateLimitExceeded, _too_often)
@@ -56,11 +56,11 @@ def init_app(app: Flask) -> None:
 def _http_error(error: HTTPException) -> Response:
     original = getattr(error, "original_exception", None)
     if isinstance(original, UNAVAILABLE):
-        # It was asked after the answer was made: Flask looks for no other handler then.
+        # Raised after the response was created, when Flask uses no other handler.
         return _database_unavailable(original)
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     response = _answer(status, error.description or "")
-    # Headers that the status needs, such as Allow; not the type and length of the page they came with.
+    # Headers of the status, such as Allow; not the content type and length of the original page.
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             response.headers[name] = value
@@ -68,7 +68,7 @@ def _http_error(error: HTTPException) -> Response:
 
 
 def _refused_by_schema(error: UnprocessableEntity) -> Response:
-    """Answer what the schemas found: their messages are by place, then by field."""
+    """Handle the errors of the schemas: messages by location, then by field."""
     messages: dict[str, Any] = getattr(error, "data", {}).get("messages", {})
     if "_schema" in messages.get("json", {}):
         return _answer(HTTPStatus.BAD_REQUEST, "The body has to be a JSON object.")
@@ -81,7 +81,7 @@ def _refused_by_schema(error: UnprocessableEntity) -> Response:
 
 
 def _flatten(mistakes: dict[Any, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    """Give the path and the text of each mistake of a schema."""
+    """Yield the path and the message of each error of a schema."""
     for name, below in mistakes.items():
         path = above + _printable(str(name)).replace("~", "~0").replace("/", "~1")
         if isinstance(below, dict):
@@ -115,7 +115,7 @@ def _media_unavailable(error: Exception) -> Response:
 
 
 def _database_unavailable(error: Exception) -> Response:
-    # So that the page may ask on another connection who the visitor is.
+    # The error page queries the moderator on another connection.
     end_transaction()
     log.warning("database unavailable", extra={"fields": {"request_id": g.request_id, **describe(error)}})
     return _later(HTTPStatus.SERVICE_UNAVAILABLE, "The database can't be reached just now. Please try again soon.")

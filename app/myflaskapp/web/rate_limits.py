@@ -1,4 +1,4 @@
-"""How often one address may send something: counted in the database, so that all workers and hosts count together."""
+"""Rate limits by address: counted in the database, shared by all workers and hosts."""
 
 import hashlib
 import ipaddress
@@ -18,31 +18,31 @@ from ..database.models import RateLimit
 from ..moderation import moderators
 
 PHOTOS_PER_WRITE = 3
-# Failed ones of one address or known browser; and of all strangers for one name.
+# Failed logins of one address or known browser; and of all unknown browsers for one name.
 LOGINS = "10 per 15 minutes"
 LOGINS_FOR_A_NAME = "60 per hour"
-# What one household or provider's customer has of IPv6.
+# The IPv6 prefix of one customer of a provider.
 _IPV6_PREFIX = 64
 
 
 class DatabaseStorage(Storage):
-    """Counts in the table `rate_limit`. A row holds a digest of the address, and goes when its window is over."""
+    """Counters in the table `rate_limit`. A row has a digest of the address, and expires with its window."""
 
     STORAGE_SCHEME: ClassVar[list[str]] = ["database"]
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        """What this storage raises when it can't count."""
+        """The exceptions of this storage."""
         return SQLAlchemyError
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Count `amount` more in the window that is open, or in a new one of `expiry` seconds; return the sum."""
+        """Add `amount` to the current window, or to a new one of `expiry` seconds; return the sum."""
         digest, moment = _digest(key), int(time.time())
         over = RateLimit.expires <= moment
         more = (
             update(RateLimit)
             .where(RateLimit.key == digest)
-            # In this order: MySQL sets one column after the other.
+            # In this order, because MySQL assigns one column after the other.
             .ordered_values(
                 (RateLimit.hits, case((over, amount), else_=RateLimit.hits + amount)),
                 (RateLimit.expires, case((over, moment + expiry), else_=RateLimit.expires)),
@@ -58,14 +58,14 @@ class DatabaseStorage(Storage):
 
         hits = count()
         if hits is None:
-            # In a transaction of its own: two first visits at once would wait for each other.
+            # In a separate transaction, because two simultaneous first requests would block each other.
             with db.engine.begin() as connection:
                 connection.execute(first)
             hits = count()
         return hits or amount
 
     def get(self, key: str) -> int:
-        """Return the sum in the window that is open, 0 when none is."""
+        """Return the sum of the current window, 0 without one."""
         with db.engine.connect() as connection:
             open_now = (RateLimit.key == _digest(key), RateLimit.expires > int(time.time()))
             return connection.scalar(select(RateLimit.hits).where(*open_now)) or 0
@@ -76,23 +76,23 @@ class DatabaseStorage(Storage):
             return connection.scalar(select(RateLimit.expires).where(RateLimit.key == _digest(key))) or time.time()
 
     def check(self) -> bool:
-        """Tell whether the table can be read."""
+        """Return whether the table can be read."""
         self.get("")
         return True
 
     def reset(self) -> int:
-        """Forget all counts and return how many there were."""
+        """Reset all counters and return their number."""
         with db.engine.begin() as connection:
             return connection.execute(delete(RateLimit)).rowcount
 
     def clear(self, key: str) -> None:
-        """Forget one count."""
+        """Reset one counter."""
         with db.engine.begin() as connection:
             connection.execute(delete(RateLimit).where(RateLimit.key == _digest(key)))
 
 
 def visitor() -> str:
-    """Return what stands for whoever asks: the address; of an IPv6 address the network."""
+    """Return the key of the client: its address, or the network of an IPv6 address."""
     address = ipaddress.ip_address(request.remote_addr or "::")
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, _IPV6_PREFIX), strict=False))
@@ -109,12 +109,12 @@ def _has_failed(response: Response) -> bool:
 
 
 def _claimed_name() -> str:
-    """Return the name that somebody wants to log in with."""
+    """Return the user name of a login request."""
     return request.form.get("name", "").strip()[:100]
 
 
 def _known_browser() -> str | None:
-    """Return what stands for a browser that this moderator has logged in from: it is counted apart from all strangers."""
+    """Return the key of a browser that this moderator has logged in from, which has its own counter."""
     return moderators.known_browser(_claimed_name())
 
 
@@ -131,20 +131,20 @@ logins_for_a_name = limiter.limit(
 
 
 def init_app(app: Flask, writes_per_minute: int) -> None:
-    """Limit what `app` takes."""
+    """Add the rate limits to `app`."""
     app.config["WRITES_PER_MINUTE"] = writes_per_minute
     limiter.init_app(app)
 
 
 def retry_after() -> int:
-    """Return after how many seconds a request that broke a limit may come again."""
+    """Return the seconds after which a limited request may be retried."""
     broken = limiter.current_limit
     # `reset_at` is the second after the window's last.
     return max(1, math.ceil(broken.reset_at - 1 - time.time())) if broken else 60
 
 
 def remove_past() -> int:
-    """Remove the counts whose window is over and return their number; the caller commits."""
+    """Remove expired counters and return their number; the caller commits."""
     return db.session.execute(delete(RateLimit).where(RateLimit.expires <= int(time.time()))).rowcount
 
 

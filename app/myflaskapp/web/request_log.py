@@ -1,4 +1,4 @@
-"""Logs for machines: one JSON object a line on stdout, one line a request, and no personal data in it."""
+"""Structured logs: JSON lines on standard output, one line per request, without personal data."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class JsonLines(logging.Handler):
-    """Writes each record as one line of JSON, in one write so that lines of several threads stay whole."""
+    """Writes each record as one line of JSON, in one call so that lines of several threads do not mix."""
 
     def emit(self, record: logging.LogRecord) -> None:
         line = {
@@ -37,10 +37,10 @@ class JsonLines(logging.Handler):
 
 
 class LoggedFlask(Flask):
-    """Tells of a bug without the path, and with the request that met it."""
+    """Logs an unhandled exception with the request's id and without its path."""
 
     def log_exception(self, exc_info: Any) -> None:
-        """Log what nobody has caught; that the database is away is no bug, and told where it is answered."""
+        """Log an unhandled exception; an unavailable database is logged by its error handler."""
         if isinstance(exc_info[1], UNAVAILABLE):
             return
         fields = {"request_id": g.get("request_id"), "method": request.method, "route": _route()}
@@ -48,12 +48,12 @@ class LoggedFlask(Flask):
 
 
 def init_app(app: Flask) -> None:
-    """Log every request of `app`, and give it an id: nginx's, or a new one."""
+    """Log every request of `app` with an id: nginx's, or a new one."""
     logger = logging.getLogger("myflaskapp")
     logger.setLevel(logging.INFO)
     logger.propagate = False
     logger.handlers = [JsonLines()]
-    # Libraries' warnings, too, where nothing else takes them.
+    # Also warnings of libraries that have no handler.
     logging.basicConfig(handlers=logger.handlers)
     logging.captureWarnings(True)
     app.before_request(_start)
@@ -61,7 +61,7 @@ def init_app(app: Flask) -> None:
 
 
 def _route() -> str | None:
-    """Return the rule, not the path and the query: they hold receipts, and what people search for."""
+    """Return the URL rule, not path and query, which contain receipts and search words."""
     return request.url_rule.rule if request.url_rule else None
 
 

@@ -1,4 +1,4 @@
-"""What every answer and every form has: headers that bind the browser, and a check of where a form comes from."""
+"""Security of every response and every form: headers, and protection against cross-site requests."""
 
 import hashlib
 import hmac
@@ -8,31 +8,31 @@ from datetime import timedelta
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import Forbidden
 
-# nginx has the same for the static pages.
+# nginx sends the same for static pages.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 SESSION_COOKIE = "__Host-session"
-# Stands in for the session where there is none yet: in the form to log in.
+# Replaces the session in the login form.
 VISIT_COOKIE = "__Host-visit"
-# Stays when a moderator logs out.
+# Remains after a logout.
 BROWSER_COOKIE = "__Host-browser"
 
 
 def init_app(app: Flask) -> None:
-    """Check all requests of `app` and mark all answers."""
+    """Check all requests of `app` and add headers to all responses."""
     app.before_request(_refuse_other_sites)
     app.after_request(_set_headers)
 
 
 def _refuse_other_sites() -> None:
-    """Refuse what a page of another site sends; browsers say so in headers that no page can change."""
+    """Refuse cross-site requests, by headers of the browser that no page can change."""
     if request.method in SAFE_METHODS:
         return
     site = request.headers.get("Sec-Fetch-Site", "none")
-    # As browsers write it; Werkzeug's own addresses have the letters of an international name.
+    # As browsers send it; Werkzeug's URLs have the decoded letters of an international name.
     own = f"{request.scheme}://{request.host}"
     if site not in ("same-origin", "none") or request.headers.get("Origin", own) != own:
         raise Forbidden("Forms of other sites are not taken.")
@@ -49,7 +49,7 @@ def _set_headers(response: Response) -> Response:
 
 
 def csrf_token() -> str:
-    """Return what a form of this visitor has to send along: made from a cookie that no other site sees."""
+    """Return the CSRF token of this visitor's forms, derived from a cookie that no other site can read."""
     cookie = request.cookies.get(SESSION_COOKIE) or request.cookies.get(VISIT_COOKIE)
     if not cookie:
         if "new_visit" not in g:
@@ -69,5 +69,5 @@ def check_csrf_token() -> None:
 
 
 def set_cookie(response: Response, name: str, value: str, lasts: timedelta | None = None) -> None:
-    """Set a cookie that only this site gets, over TLS, and no script; without a time it ends with the browser."""
+    """Set a cookie for this site only, over TLS, not readable by scripts; without a lifetime it ends with the browser."""
     response.set_cookie(name, value, max_age=lasts, secure=True, httponly=True, samesite="Lax", path="/")
