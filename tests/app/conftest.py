@@ -27,13 +27,21 @@ SCHEMA = "outport_tests"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take --mysql."""
+    """Add --mysql."""
     parser.addoption("--mysql", action="store_true", help="test on the MySQL of the lab, which has to be up")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --mysql, select the tests that use the database only; the others have run without it."""
+    if config.getoption("--mysql"):
+        using = [item for item in items if "mysql_url" in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=[item for item in items if item not in using])
+        items[:] = using
 
 
 @pytest.fixture
 def app_directory() -> Path:
-    """Where the app is."""
+    """Return the directory of the app."""
     return APP_DIRECTORY
 
 
@@ -71,7 +79,7 @@ def most(page: str) -> dict[str, int]:
 
 @pytest.fixture(scope="session")
 def mysql_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of an empty schema on the lab's MySQL, removed at the end; empty without --mysql."""
+    """The URL of an empty schema on the lab's MySQL, removed at the end; empty without --mysql."""
     if not request.config.getoption("--mysql"):
         yield ""
         return
@@ -82,7 +90,7 @@ def mysql_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def recreate_schema(url: str) -> None:
-    """Make the schema anew."""
+    """Replace the schema with an empty one."""
     administer(url, f"DROP DATABASE IF EXISTS {SCHEMA}", f"CREATE DATABASE {SCHEMA} CHARACTER SET utf8mb4")
 
 
@@ -117,7 +125,7 @@ def seeded(tmp_path_factory: pytest.TempPathFactory, mysql_url: str) -> tuple[Pa
 
 @pytest.fixture
 def empty_app(tmp_path: Path, mysql_url: str, seeded: tuple[Path, Rows]) -> Iterator[Flask]:
-    """The app with tables and nothing in them."""
+    """The app with empty tables."""
     app = make_app(tmp_path, mysql_url)
     run(app, "db", "upgrade")
     if mysql_url:
@@ -141,7 +149,7 @@ def app(seeded: tuple[Path, Rows], tmp_path: Path, mysql_url: str) -> Iterator[F
 
 
 def restore(app: Flask, rows: Rows) -> None:
-    """Put these rows into the tables, in place of what is there."""
+    """Replace the rows of the tables."""
     generated = {"price_order"}
     with app.app_context(), db.engine.begin() as connection:
         for table in reversed(db.metadata.sorted_tables):
