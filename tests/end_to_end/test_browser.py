@@ -287,7 +287,7 @@ def test_photos_are_put_in_order_by_keyboard(page: Page) -> None:
     later.focus()
     for place in (2, 3):
         page.keyboard.press("Enter")
-        expect(page.locator("#photos-messages")).to_have_text(f"1.jpg is photo {place} of 3.")
+        expect(page.locator("#photos-status")).to_have_text(f"1.jpg is photo {place} of 3.")
     expect(page.get_by_role("button", name="Move 1.jpg earlier")).to_be_focused()
     names = [button.get_attribute("aria-label") for button in page.get_by_role("button", name="Remove").all()]
     assert names == ["Remove 2.jpg", "Remove 3.jpg", "Remove 1.jpg"]

@@ -122,7 +122,7 @@ Object.assign(board, (() => {
     }
 
     tellPlace(entry) {
-      byId("photos-said").textContent = `${entry.file.name} is photo ${this.entries.indexOf(entry) + 1} of ${this.entries.length}.`;
+      byId("photos-status").textContent = `${entry.file.name} is photo ${this.entries.indexOf(entry) + 1} of ${this.entries.length}.`;
     }
 
     // Bring the page in line with `entries`; nothing that may have the focus is made anew.
