@@ -14,7 +14,7 @@ from lab.layout import CERTIFICATES
 
 CA = CERTIFICATES / "lab-ca.pem"
 _CA_KEY = CERTIFICATES / "lab-ca.key"
-_LIFE = timedelta(days=365)
+_LIFETIME = timedelta(days=365)
 
 
 def _builder(name: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
@@ -26,7 +26,7 @@ def _builder(name: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + _LIFE)
+        .not_valid_after(now + _LIFETIME)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 

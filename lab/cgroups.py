@@ -81,7 +81,7 @@ def run_to_end(name: str, argv: Sequence[str | Path], log: Path, timeout: float)
     try:
         code = process.wait(timeout)
     except subprocess.TimeoutExpired:
-        raise LabError(f"'{argv[0]}' did not end within {timeout:.0f} seconds.") from None
+        raise LabError(f"'{argv[0]}' timed out after {timeout:.0f} seconds.") from None
     finally:
         kill(name)
         process.wait()

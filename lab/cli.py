@@ -22,7 +22,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Start the lab and deploy the site. Safe to run again.",
     )
     up.add_argument(
-        "--hosts", type=int, metavar="N", help=f"number of web hosts, 1 to {operations.most_hosts()} (default 1)"
+        "--hosts", type=int, metavar="N", help=f"number of web hosts, 1 to {operations.max_hosts()} (default 1)"
     )
     up.add_argument("--suite", choices=SUITES, help="Debian release of the hosts (default trixie)")
     up.add_argument("--until", choices=["services", "provision", "site"], default="site", help="stop after this stage")
@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "status",
         help="list hosts, databases and DNS records, and request the site",
-        description="List hosts, databases and names, and fetch the site.",
+        description="List hosts, databases and DNS records, and request the site.",
     )
     commands.add_parser(
         "env", help="print the exports for a shell", description='Print the exports for a shell: eval "$(bin/lab env)"'
@@ -67,9 +67,9 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     match options.command:
         case "up":
-            most = operations.most_hosts()
-            if options.hosts is not None and not 1 <= options.hosts <= most:
-                raise LabError(f"--hosts takes 1 to {most}; found {options.hosts}.")
+            maximum = operations.max_hosts()
+            if options.hosts is not None and not 1 <= options.hosts <= maximum:
+                raise LabError(f"--hosts must be 1 to {maximum}; found {options.hosts}.")
             wanted: dict[str, object] = {}
             if options.hosts:
                 wanted["web_count"] = options.hosts
@@ -142,7 +142,7 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         print(
-            "\nbin/lab: interrupted. Run the same command again to go on, or bin/lab down to remove everything.",
+            "\nbin/lab: interrupted. Run the same command again to continue, or bin/lab down to remove everything.",
             file=sys.stderr,
         )
         return 130

@@ -18,7 +18,7 @@ from lab.layout import ACCOUNT, AWS_PORT, GATEWAY, IMAGE_SUITES
 from lab.moto_gaps import close_gaps
 
 # Held while moto creates a resource, so that its first visible state is correct.
-_making = threading.RLock()
+_creation_lock = threading.RLock()
 
 _PENDING, _RUNNING = InstanceState("pending", 0), InstanceState("running", 16)
 
@@ -68,13 +68,13 @@ class Credentials:
 def serve() -> None:
     """Start the API at the lab's endpoint, in its own thread."""
     close_gaps()
-    _take_time()
+    _add_transitional_states()
     application = DomainDispatcherApplication(create_backend_app)
     server = make_server(str(GATEWAY), AWS_PORT, application, threaded=True, request_handler=MotoRequestHandler)
     threading.Thread(target=server.serve_forever, name="aws", daemon=True).start()
 
 
-def _take_time() -> None:
+def _add_transitional_states() -> None:
     """An instance is pending, and a database creating, until it runs; moto skips these states."""
     run_instances, start_instance, create_db_instance = (
         EC2Backend.run_instances,
@@ -83,20 +83,20 @@ def _take_time() -> None:
     )
 
     def run_pending(self: Any, *arguments: Any, **options: Any) -> Any:
-        with _making:
+        with _creation_lock:
             reservation = run_instances(self, *arguments, **options)
             for instance in reservation.instances:
                 _set_state(instance, _PENDING)
         return reservation
 
     def start_pending(self: Any) -> Any:
-        with _making:
+        with _creation_lock:
             before = start_instance(self)
             _set_state(self, _PENDING)
         return before
 
     def create_creating(self: Any, *arguments: Any, **options: Any) -> Any:
-        with _making:
+        with _creation_lock:
             database = create_db_instance(self, *arguments, **options)
             database.status = "creating"
         return database
@@ -124,7 +124,7 @@ def _find_instance(instance_id: str) -> Any:
 
 def instances() -> list[Instance]:
     """Return every instance that was ever launched."""
-    with _making:
+    with _creation_lock:
         return [
             _instance(region, backend, found)
             for region, backend in _regions("ec2")
@@ -157,19 +157,19 @@ def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def now_running(instance_id: str) -> None:
+def set_running(instance_id: str) -> None:
     """Set a pending instance to running."""
     _set_state(_find_instance(instance_id), _RUNNING)
 
 
-def now_stopped(instance_id: str) -> None:
+def set_stopped(instance_id: str) -> None:
     """Set an instance to stopped, after a shutdown of the host."""
     _find_instance(instance_id).stop()
 
 
 def databases() -> list[RdsInstance]:
     """Return every RDS instance."""
-    with _making:
+    with _creation_lock:
         return [
             RdsInstance(
                 id=found.db_instance_identifier,

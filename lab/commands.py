@@ -23,7 +23,7 @@ def run(
     command = [str(part) for part in argv]
     environment = {**os.environ, **env} if env else None
     # ssh makes its standard input non-blocking, and does not restore it when it is killed, so it does not share ours.
-    given: dict[str, Any] = {"stdin": subprocess.DEVNULL} if input_text is None else {"input": input_text}
+    stdin: dict[str, Any] = {"stdin": subprocess.DEVNULL} if input_text is None else {"input": input_text}
     try:
         if log:
             with log.open("a") as output:
@@ -31,30 +31,30 @@ def run(
                     command,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    **given,
+                    **stdin,
                     text=True,
                     timeout=timeout,
                     env=environment,
                     check=False,
                 )
-            words = ""
+            tail = ""
         else:
             done = subprocess.run(
                 command,
                 capture_output=True,
-                **given,
+                **stdin,
                 text=True,
                 timeout=timeout,
                 env=environment,
                 check=False,
             )
-            words = (done.stderr or done.stdout).strip()[-500:]
+            tail = (done.stderr or done.stdout).strip()[-500:]
     except subprocess.TimeoutExpired:
-        raise LabError(f"'{' '.join(command)}' did not end within {timeout:.0f} seconds.") from None
+        raise LabError(f"'{' '.join(command)}' timed out after {timeout:.0f} seconds.") from None
     except FileNotFoundError:
         raise LabError(
             f"The program '{command[0]}' is not installed. Run bin/lab up, which installs the lab's packages."
         ) from None
     if done.returncode:
-        raise LabError(f"'{' '.join(command)}' failed with exit code {done.returncode}. {words}".strip())
+        raise LabError(f"'{' '.join(command)}' failed with exit code {done.returncode}. {tail}".strip())
     return done.stdout or ""

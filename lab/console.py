@@ -41,9 +41,9 @@ def step(title: str, log_name: str) -> Iterator[Step]:
         while not done.wait(0.2):
             print(f"\r\033[K… {title}  {_seconds(began)}  {state.note[:60]}", end="", flush=True)
 
-    painter = threading.Thread(target=show, daemon=True)
+    display = threading.Thread(target=show, daemon=True)
     if terminal:
-        painter.start()
+        display.start()
     else:
         print(f"… {title}", flush=True)
     mark = "✗"
@@ -53,7 +53,7 @@ def step(title: str, log_name: str) -> Iterator[Step]:
     finally:
         done.set()
         if terminal:
-            painter.join()
+            display.join()
             print("\r\033[K", end="")
         print(f"{mark} {title}  {_seconds(began)}", flush=True)
         if mark == "✗" and state.log.exists() and state.log.stat().st_size:

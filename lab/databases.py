@@ -11,7 +11,7 @@ from lab.images import mysql_image
 from lab.layout import DATABASE_BASE, DATABASES, LOGS
 
 # The privileges of RDS's master user: neither SUPER nor FILE. SET_ANY_DEFINER is the successor of SET_USER_ID.
-_MASTER_RIGHTS = (
+_MASTER_PRIVILEGES = (
     *("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "RELOAD", "PROCESS", "REFERENCES", "INDEX", "ALTER"),
     *("SHOW DATABASES", "CREATE TEMPORARY TABLES", "LOCK TABLES", "EXECUTE", "REPLICATION SLAVE", "REPLICATION CLIENT"),
     *("CREATE VIEW", "SHOW VIEW", "CREATE ROUTINE", "ALTER ROUTINE", "CREATE USER", "EVENT", "TRIGGER", "CREATE ROLE"),
@@ -52,7 +52,7 @@ class Database:
         small += ["--log-bin=/data/binlog", "--binlog-expire-logs-seconds=3600", "--max-binlog-size=64M"]
         small += [f"--log-bin-trust-function-creators={self.spec.trust_function_creators}"]
         files = ["--datadir=/data/mysql", "--secure-file-priv=NULL", "--pid-file=/data/pid", "--socket=/data/socket"]
-        box = [
+        container = [
             "systemd-nspawn",
             "--quiet",
             "--register=no",
@@ -65,7 +65,7 @@ class Database:
             "--tmpfs=/tmp",
         ]
         return [
-            *box,
+            *container,
             f"--bind={self._directory}:/data",
             "-D",
             mysql_image(),
@@ -97,8 +97,8 @@ class Database:
             "--ssl-key=/data/server.key",
             "--require-secure-transport=ON",
         ]
-        where = [f"--bind-address={self.address}", f"--port={self.spec.port}", "--init-file=/data/first.sql"]
-        cgroups.spawn(self._group, self._mysqld(*tls, *where), self.log)
+        listen = [f"--bind-address={self.address}", f"--port={self.spec.port}", "--init-file=/data/first.sql"]
+        cgroups.spawn(self._group, self._mysqld(*tls, *listen), self.log)
 
     def _accounts(self) -> str:
         user, password = (
@@ -107,7 +107,7 @@ class Database:
         lines = [
             f"CREATE USER IF NOT EXISTS '{user}'@'%' IDENTIFIED BY '{password}';",
             f"ALTER USER '{user}'@'%' IDENTIFIED BY '{password}';",
-            f"GRANT {', '.join(_MASTER_RIGHTS)} ON *.* TO '{user}'@'%' WITH GRANT OPTION;",
+            f"GRANT {', '.join(_MASTER_PRIVILEGES)} ON *.* TO '{user}'@'%' WITH GRANT OPTION;",
         ]
         if self.spec.schema:
             lines.append(f"CREATE DATABASE IF NOT EXISTS `{self.spec.schema}` CHARACTER SET utf8mb4;")

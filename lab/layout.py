@@ -14,7 +14,7 @@ NUMBERS = range(1, 10)
 _chosen = os.environ.get(VARIABLE) or "1"
 if _chosen not in map(str, NUMBERS):
     raise SystemExit(
-        f"bin/lab: {VARIABLE} is the number of a lab, {NUMBERS[0]} to {NUMBERS[-1]}; found '{_chosen}'. Unset it for the first."
+        f"bin/lab: {VARIABLE} is the number of a lab, {NUMBERS[0]} to {NUMBERS[-1]}; found '{_chosen}'. Unset it to use lab 1."
     )
 NUMBER = int(_chosen)
 _SUFFIX = "" if NUMBER == 1 else f"-{NUMBER}"

@@ -33,7 +33,7 @@ class MetadataServer:
                 outer.issue_token(self)
 
             def do_GET(self) -> None:
-                outer.answer(self)
+                outer.respond(self)
 
         server = ThreadingHTTPServer((str(GATEWAY), METADATA_PORT), Handler)
         threading.Thread(target=server.serve_forever, name="metadata", daemon=True).start()
@@ -48,7 +48,7 @@ class MetadataServer:
         self._tokens[token] = (request.client_address[0], time.monotonic() + int(lifetime))
         _reply(request, 200, token, {"X-aws-ec2-metadata-token-ttl-seconds": lifetime})
 
-    def answer(self, request: BaseHTTPRequestHandler) -> None:
+    def respond(self, request: BaseHTTPRequestHandler) -> None:
         """GET: the text of a path or the names below it; 401 without this host's own token."""
         source = request.client_address[0]
         owner, expires = self._tokens.get(request.headers.get("X-aws-ec2-metadata-token", ""), ("", 0.0))

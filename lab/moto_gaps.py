@@ -51,20 +51,20 @@ def wrap(owner: Any, name: str) -> Callable[[Callable[..., Any]], None]:
     """Decorator: replace `owner.name` with a function that gets the original as its first argument."""
     original = getattr(owner, name)
 
-    def place(function: Callable[..., Any]) -> None:
+    def install(function: Callable[..., Any]) -> None:
         @wraps(original)
         def replacement(*args: Any, **kwargs: Any) -> Any:
             return function(original, *args, **kwargs)
 
         setattr(owner, name, replacement)
 
-    return place
+    return install
 
 
 # EC2
 
 
-def name_address_tags_as_aws_does() -> None:
+def use_the_tag_type_of_elastic_ips() -> None:
     """moto tags an Elastic IP as `vpc-elastic-ip`, AWS as `elastic-ip`: ec2_eip would change the tags each time."""
     utils.EC2_PREFIX_TO_RESOURCE["eipalloc"] = "elastic-ip"
 
@@ -82,8 +82,8 @@ def free_public_address() -> str:
     raise RuntimeError(f"All public addresses of the lab ({PUBLIC}) are in use")
 
 
-def give_out_reachable_addresses() -> None:
-    """moto invents public addresses; those of the lab's hosts have to be reachable."""
+def allocate_reachable_addresses() -> None:
+    """moto invents public addresses; those of the lab's hosts must be reachable."""
 
     @wrap(ElasticAddressBackend, "allocate_address")
     def allocate(
@@ -115,7 +115,7 @@ def free_addresses_of_terminated_instances() -> None:
 # RDS
 
 
-def know_mysql_parameters() -> None:
+def list_mysql_parameters() -> None:
     """A new parameter group of moto is empty; on AWS it lists the engine's parameters with their types."""
     types = {
         "require_secure_transport": "boolean",
@@ -143,7 +143,7 @@ def know_mysql_parameters() -> None:
             }
 
 
-def miss_parameter_groups_loudly() -> None:
+def report_missing_parameter_groups() -> None:
     """moto returns an empty list for a parameter group that does not exist, AWS an error."""
 
     @wrap(RDSBackend, "describe_db_parameter_groups")
@@ -155,7 +155,7 @@ def miss_parameter_groups_loudly() -> None:
         return groups
 
 
-def give_gp3_its_baseline() -> None:
+def report_the_gp3_baseline() -> None:
     """AWS reports the baseline of gp3 storage; moto reports nothing, and rds_instance fails on its second run."""
 
     @wrap(DBInstance, "__init__")
@@ -167,8 +167,8 @@ def give_gp3_its_baseline() -> None:
             self.storage_throughput = self.storage_throughput or (500 if large else 125)
 
 
-def choose_minor_versions() -> None:
-    """For MySQL 8.4, AWS creates and reports 8.4.x; moto reports 8.4, which would hide a change at each run."""
+def report_minor_versions() -> None:
+    """For MySQL 8.4, AWS creates and reports 8.4.x; moto reports 8.4, which hides that a playbook changes it in each run."""
 
     @wrap(DBInstance, "__init__")
     def make(original: Callable[..., Any], self: Any, *args: Any, **kwargs: Any) -> None:
@@ -199,7 +199,7 @@ def accept_key_arns() -> None:
             return original(self, self.get_key_id(key_id), *args, **kwargs)
 
 
-def refuse_disabled_keys() -> None:
+def reject_disabled_keys() -> None:
     """A key that is disabled or pending deletion still encrypts and decrypts in moto."""
 
     def require_enabled(backend: Any, key_id: str) -> None:
@@ -224,8 +224,8 @@ def refuse_disabled_keys() -> None:
 # S3
 
 
-def read_bucket_policy_conditions() -> None:
-    """moto enforces a TLS-only policy on plain HTTP; the lab's endpoint stands for AWS's, which uses TLS."""
+def evaluate_bucket_policy_conditions() -> None:
+    """moto enforces a TLS-only policy on plain HTTP; the lab's endpoint represents that of AWS, which uses TLS."""
 
     def applies(statement: dict[str, Any]) -> bool:
         required = statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport", "true")
@@ -243,15 +243,15 @@ def read_bucket_policy_conditions() -> None:
 
 
 GAPS: list[Callable[[], None]] = [
-    name_address_tags_as_aws_does,
-    give_out_reachable_addresses,
+    use_the_tag_type_of_elastic_ips,
+    allocate_reachable_addresses,
     free_addresses_of_terminated_instances,
-    know_mysql_parameters,
-    miss_parameter_groups_loudly,
-    give_gp3_its_baseline,
-    choose_minor_versions,
+    list_mysql_parameters,
+    report_missing_parameter_groups,
+    report_the_gp3_baseline,
+    report_minor_versions,
     restore_without_deletion_protection,
     accept_key_arns,
-    refuse_disabled_keys,
-    read_bucket_policy_conditions,
+    reject_disabled_keys,
+    evaluate_bucket_policy_conditions,
 ]

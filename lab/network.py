@@ -1,4 +1,4 @@
-"""The lab's network: the hosts' bridge, its uplink, and the translation of public to private addresses."""
+"""The lab's network: the hosts' bridge, its uplink, and NAT between public and private addresses."""
 
 import json
 import socket
@@ -95,7 +95,7 @@ def bring_up() -> None:
 
 
 def translate(public_to_private: Mapping[str, str]) -> None:
-    """Replace the translation of public to private addresses in one transaction."""
+    """Replace the NAT map of public to private addresses, atomically."""
     pairs = ", ".join(f"{public} : {private}" for public, private in sorted(public_to_private.items()))
     elements = f"elements = {{ {pairs} }}" if pairs else ""
     run(
@@ -124,7 +124,7 @@ table ip {NFT_TABLE} {{
     )
 
 
-def others() -> set[str]:
+def other_bridges() -> set[str]:
     """Return the bridges of other labs on this machine."""
     return _bridges() - {BRIDGE}
 

@@ -74,7 +74,7 @@ def is_up() -> bool:
 
 
 def settings() -> dict[str, object]:
-    """Return the lab's settings as the playbooks see them: the environment's file, then the options of `up`."""
+    """Return the lab's effective settings: the environment's file, overridden by the options of `up`."""
     found: dict[str, object] = {}
     for file in (_SETTINGS, OVERRIDES / "group_vars/all.yml"):
         if file.exists():
@@ -82,7 +82,7 @@ def settings() -> dict[str, object]:
     return found
 
 
-def most_hosts() -> int:
+def max_hosts() -> int:
     """Return the maximum number of web hosts."""
     return int(yaml.safe_load((REPOSITORY / "roles/settings/files/spec.yml").read_text())["web_count"]["maximum"])
 
@@ -107,13 +107,19 @@ def environment() -> dict[str, str]:
 
 
 # Variables of a real account, which the lab must never reach.
-_FOREIGN = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
+_ACCOUNT_VARIABLES = (
+    "AWS_PROFILE",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+)
 
 
 def export_lines() -> list[str]:
     """Return `environment` as lines for a shell."""
     return [
-        f"unset {' '.join(_FOREIGN)}",
+        f"unset {' '.join(_ACCOUNT_VARIABLES)}",
         *(f"export {name}={shlex.quote(value)}" for name, value in environment().items()),
     ]
 
@@ -125,38 +131,36 @@ def up(wanted: Mapping[str, object], until: str) -> None:
     with locked():
         if fresh:
             _clear()
-        _remember(wanted, fresh)
-        with _preparing():
-            _prepare()
+        _store_options(wanted, fresh)
+        with _shared_lock():
+            _prepare_machine()
         if fresh:
-            with step(
-                "Start the imitation AWS, name resolution, certificate authority and git server", "services"
-            ) as doing:
+            with step("Start the AWS API, DNS, the certificate authority and the git server", "services") as current:
                 try:
-                    _start_services(doing)
+                    _start_services(current)
                 except LabError:
                     _clear()
                     raise
         _publish_app()
         if until == "services":
             return
-        with step("Provision the cloud (playbooks/provision.yml)", "provision") as doing:
-            _play_in_step(doing, "playbooks/provision.yml")
+        with step("Provision the cloud (playbooks/provision.yml)", "provision") as current:
+            _play_in_step(current, "playbooks/provision.yml")
         if until == "provision":
             return
-        with step("Converge the web hosts (site.yml)", "site") as doing:
-            _play_in_step(doing, "site.yml")
+        with step("Converge the web hosts (site.yml)", "site") as current:
+            _play_in_step(current, "site.yml")
         with step("Fetch the site over HTTPS", "fetch"):
-            first_line = _fetch_site()
+            status_line = _fetch_site()
     domain, address = visitor().domain, visitor().address
     print(
-        f"\nThe site is up: https://{domain}/  (served by {address}: {first_line})\n\n"
+        f"\nThe site is up: https://{domain}/  (served by {address}: {status_line})\n\n"
         f"  curl --cacert {SITE_CA} --resolve {domain}:443:{address} https://{domain}/\n\n"
         'Next: bin/lab status, bin/lab ssh web-1, bin/lab play site.yml, eval "$(bin/lab env)", bin/lab down'
     )
 
 
-def _remember(wanted: Mapping[str, object], fresh: bool) -> None:
+def _store_options(wanted: Mapping[str, object], fresh: bool) -> None:
     """Store the options of `up` as an additional inventory source, so that later runs use them."""
     file = OVERRIDES / "group_vars/all.yml"
     if file.exists() and not fresh:
@@ -170,13 +174,13 @@ def _remember(wanted: Mapping[str, object], fresh: bool) -> None:
                 f"The lab has {now['web_count']} hosts, but {wanted['web_count']} were requested; provisioning removes none. Run bin/lab down first."
             )
         wanted = (yaml.safe_load(file.read_text()) or {}) | wanted
-    wanted = _places() | wanted
+    wanted = _relocated_settings() | wanted
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump(dict(wanted)) if wanted else "{}\n")
     (OVERRIDES / "hosts.yml").write_text("all: {}\n")
 
 
-def _places() -> dict[str, object]:
+def _relocated_settings() -> dict[str, object]:
     """Return the settings with an address or a directory of lab 1, adapted to this lab."""
     text = _SETTINGS.read_text()
     first: dict[str, object] = yaml.safe_load(text)
@@ -187,23 +191,23 @@ def _places() -> dict[str, object]:
 
 
 @contextmanager
-def _preparing() -> Iterator[None]:
+def _shared_lock() -> Iterator[None]:
     """Hold the lock of the shared resources: this machine's packages and the images."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            with step("Wait for another lab, which installs packages or builds images", "wait"):
+            with step("Wait for another lab that installs packages or builds images", "wait"):
                 fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _prepare() -> None:
+def _prepare_machine() -> None:
     missing = preflight.missing_packages()
     if missing:
-        with step(f"Install {', '.join(missing)}", "packages") as doing:
-            preflight.install(missing, doing.log)
+        with step(f"Install {', '.join(missing)}", "packages") as current:
+            preflight.install(missing, current.log)
             network.check_free()
             network.check_firewall()
     suite = next((name for name, image in SUITES.items() if image == settings()["web_image_name"]), None)
@@ -212,14 +216,14 @@ def _prepare() -> None:
             f"web_image_name in inventory/lab/group_vars/all.yml is '{settings()['web_image_name']}'; the lab has {', '.join(SUITES.values())}."
         )
     if not images.host_image(suite).exists():
-        with step(f"Build the host image ({suite}), once", f"image-{suite}") as doing:
-            images.build_host(suite, doing.log)
+        with step(f"Build the host image ({suite}), once", f"image-{suite}") as current:
+            images.build_host(suite, current.log)
     if not images.mysql_image().exists():
-        with step("Build the MySQL image, once", "image-mysql") as doing:
-            images.build_mysql(doing.log)
+        with step("Build the MySQL image, once", "image-mysql") as current:
+            images.build_mysql(current.log)
 
 
-def _start_services(doing: Step) -> None:
+def _start_services(current: Step) -> None:
     for directory in (WWW, CERTIFICATES, DATABASES, SSH_KEY.parent):
         directory.mkdir(parents=True, exist_ok=True)
     SSH_KEY.parent.chmod(0o700)
@@ -235,7 +239,7 @@ def _start_services(doing: Step) -> None:
     network.bring_up()
     network.check_ports()
     own = {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1", "MOTO_AMIS_PATH": str(REPOSITORY / "lab/amis.json")}
-    process = cgroups.spawn(_DAEMON, [sys.executable, "-m", "lab.daemon"], doing.log, {**os.environ, **own})
+    process = cgroups.spawn(_DAEMON, [sys.executable, "-m", "lab.daemon"], current.log, {**os.environ, **own})
     deadline = time.monotonic() + 60
     while not READY.exists():
         if process.poll() is not None:
@@ -247,7 +251,7 @@ def _start_services(doing: Step) -> None:
 
 def _publish_app() -> None:
     """Publish this clone's HEAD, branches and tags to the hosts."""
-    bare, listed = STATE / "git/app.git", STATE / "git/published"
+    bare, published = STATE / "git/app.git", STATE / "git/published"
     run(["git", "init", "--quiet", "--bare", "--initial-branch=lab", bare])
     # A clone of another user is safe for a command that only reads it.
     trust = ["-c", f"safe.directory={REPOSITORY}", "-c", f"safe.directory={REPOSITORY}/.git"]
@@ -255,21 +259,21 @@ def _publish_app() -> None:
     # HEAD is published as the branch `lab`, so a branch of that name is not.
     wanted = [ref for ref in run(here).split() if ref != "refs/heads/lab"]
     # Prune first: a deleted branch `fix` conflicts with `fix/login`. Branches of other clones are kept.
-    for ref in set(listed.read_text().split() if listed.exists() else []) - set(wanted):
+    for ref in set(published.read_text().split() if published.exists() else []) - set(wanted):
         run(["git", "-C", bare, "update-ref", "-d", ref])
     refs = ["+HEAD:refs/heads/lab", *(f"+{ref}:{ref}" for ref in wanted)]
     run(["git", *trust, "-C", bare, "fetch", "--quiet", "--update-shallow", "--no-tags", REPOSITORY, *refs])
-    listed.write_text("\n".join(wanted))
+    published.write_text("\n".join(wanted))
 
 
-def _play_in_step(doing: Step, playbook: str) -> None:
+def _play_in_step(current: Step, playbook: str) -> None:
     """Run a playbook with its output in the step's log, and its current task as the step's note."""
     deadline = time.monotonic() + _PLAY_TIMEOUT
-    environ = {**_own_environment(), "PYTHONUNBUFFERED": "1", "ANSIBLE_FORCE_COLOR": "0"}
+    environ = {**_process_environment(), "PYTHONUNBUFFERED": "1", "ANSIBLE_FORCE_COLOR": "0"}
     problems: dict[str, str] = {}
     command = [REPOSITORY / ".venv/bin/ansible-playbook", playbook]
     with (
-        doing.log.open("w") as output,
+        current.log.open("w") as output,
         subprocess.Popen(
             command,
             cwd=REPOSITORY,
@@ -280,16 +284,16 @@ def _play_in_step(doing: Step, playbook: str) -> None:
             text=True,
             start_new_session=True,
         ) as process,
-        _ended_by_problems(process, problems),
+        _terminated_on_problems(process, problems),
     ):
         for line in process.stdout or []:
             output.write(line)
             output.flush()
             if line.startswith("TASK ["):
-                doing.note = line[6:].split("]")[0]
+                current.note = line[6:].split("]")[0]
             if time.monotonic() > deadline:
-                _end(process)
-                raise LabError(f"{playbook} took longer than {_PLAY_TIMEOUT // 60} minutes.")
+                _terminate(process)
+                raise LabError(f"{playbook} timed out after {_PLAY_TIMEOUT // 60} minutes.")
     if problems:
         causes = "\n".join(f"The {name} does not start: {cause}" for name, cause in problems.items())
         raise LabError(
@@ -302,53 +306,53 @@ def _play_in_step(doing: Step, playbook: str) -> None:
 
 
 @contextmanager
-def _ended_by_problems(process: subprocess.Popen[str], problems: dict[str, str]) -> Iterator[None]:
-    """Stop a playbook that waits for a host or a database that does not start; `problems` then has the causes, by name."""
-    over = threading.Event()
+def _terminated_on_problems(process: subprocess.Popen[str], problems: dict[str, str]) -> Iterator[None]:
+    """Terminate a playbook that waits for a host or a database that does not start; `problems` then has the causes, by name."""
+    done = threading.Event()
 
-    def look() -> None:
-        while not over.wait(1):
+    def poll() -> None:
+        while not done.wait(1):
             if found := status().problems:
                 problems.update(found)
-                _end(process)
+                _terminate(process)
                 return
 
-    monitor = threading.Thread(target=look, daemon=True)
+    monitor = threading.Thread(target=poll, daemon=True)
     monitor.start()
     try:
         yield
     finally:
-        over.set()
+        done.set()
         monitor.join()
 
 
-def _end(process: subprocess.Popen[str]) -> None:
-    """Stop a playbook and its child processes."""
+def _terminate(process: subprocess.Popen[str]) -> None:
+    """Terminate a playbook and its child processes."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
 
 
-def _own_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in _FOREIGN} | environment()
+def _process_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in _ACCOUNT_VARIABLES} | environment()
 
 
 def play(arguments: Sequence[str]) -> int:
     """Run ansible-playbook in the lab and return its exit status."""
-    _need_up()
+    _require_up()
     _publish_app()
     return subprocess.run(
-        [REPOSITORY / ".venv/bin/ansible-playbook", *arguments], env=_own_environment(), check=False
+        [REPOSITORY / ".venv/bin/ansible-playbook", *arguments], env=_process_environment(), check=False
     ).returncode
 
 
-def _need_up() -> None:
+def _require_up() -> None:
     if not is_up():
         raise LabError("The lab is not up. Run: bin/lab up")
 
 
 def status() -> Status:
     """Return the lab's current hosts, databases and DNS records."""
-    _need_up()
+    _require_up()
     return Status.read()
 
 
@@ -377,12 +381,12 @@ def visitor() -> Visitor:
 def _fetch_site() -> str:
     """Return the status line of the site's response."""
     try:
-        answer = visitor().get("/")
+        response = visitor().get("/")
     except OSError as error:
         raise LabError(f"The site can't be reached over verified HTTPS: {error}. See bin/lab logs.") from None
-    if answer.status != 200:
-        raise LabError(f"The site responded with {answer.status} {answer.reason} instead of 200. See bin/lab logs.")
-    return f"{answer.status} {answer.reason}"
+    if response.status != 200:
+        raise LabError(f"The site responded with {response.status} {response.reason} instead of 200. See bin/lab logs.")
+    return f"{response.status} {response.reason}"
 
 
 def down() -> None:
@@ -405,9 +409,9 @@ def purge() -> None:
     with locked():
         with step("Take the lab down", "down"):
             _clear()
-        if others := network.others():
+        if others := network.other_bridges():
             raise LabError(
-                f"Another lab uses the images in {CACHE} ({', '.join(sorted(others))}); they were not removed. Take it down first."
+                f"Another lab uses the images in {CACHE} ({', '.join(sorted(others))}), so they were not removed. Take it down first."
             )
         for directory in (CACHE, LOGS):
             if directory.exists():

@@ -32,12 +32,12 @@ def check(fresh: bool) -> None:
     _check_system()
     cgroups.check()
     for directory in (CACHE, STATE):
-        place = next(path for path in (directory, *directory.parents) if path.exists())
-        free = shutil.disk_usage(place).free
+        existing = next(path for path in (directory, *directory.parents) if path.exists())
+        free = shutil.disk_usage(existing).free
         if free < _NEED_BYTES:
             raise LabError(
                 f"The lab needs {_NEED_BYTES // 1024**3} GiB free in {directory}; found {free / 1024**3:.1f} GiB. "
-                "Make room; 'bin/lab purge' removes what the lab keeps."
+                "Free some space; 'bin/lab purge' removes the lab's cache and logs."
             )
     if fresh:
         if shutil.which("ip"):
@@ -54,7 +54,7 @@ def _check_system() -> None:
     if system not in oldest or float(version) < oldest[system]:
         raise LabError(
             f"The lab runs on Debian 12 or newer and Ubuntu 24.04 or newer; this is {release.get('PRETTY_NAME', 'unknown')}. "
-            "Use such a machine, a virtual one will do."
+            "Use such a machine; a virtual machine is sufficient."
         )
 
 

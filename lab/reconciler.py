@@ -17,8 +17,8 @@ from lab.services import Service, set_names
 from lab.status import DatabaseStatus, HostStatus, Status
 
 _ALIVE = ("pending", "running")
-# Seconds between attempts, and time limit for a start.
-_RETRY, _LONGEST_RETRY, _SILENT = 3, 60, 180
+# Backoff between attempts and timeout of a start, seconds.
+_BACKOFF, _MAX_BACKOFF, _START_TIMEOUT = 3, 60, 180
 _TAIL = 8
 # Consecutive failures.
 _FAILURES = 3
@@ -52,25 +52,25 @@ class Reconciler:
                 name, log = f"host {instance.name}", hosts.log(instance.id)
                 if not hosts.running(instance.id):
                     if self._starts.may_start(name, log):
-                        _say(f"starting {name} ({instance.id}) at {instance.private_address}")
+                        _log(f"starting {name} ({instance.id}) at {instance.private_address}")
                         hosts.start(_spec(instance))
                 elif hosts.reachable(instance.private_address):
-                    _say(f"{name} ({instance.id}) is up")
-                    self._starts.is_up(name)
-                    cloud.now_running(instance.id)
+                    _log(f"{name} ({instance.id}) is up")
+                    self._starts.clear(name)
+                    cloud.set_running(instance.id)
                 else:
-                    self._starts.is_silent(name, log, "no answer at its SSH port")
+                    self._starts.check_timeout(name, log, "its SSH port does not respond")
             elif not hosts.running(instance.id) and hosts.rebooting(instance.id):
-                _say(f"host {instance.id} reboots")
+                _log(f"host {instance.id} reboots")
                 hosts.start(_spec(instance))
             elif not hosts.running(instance.id):
-                _say(f"host {instance.id} has shut down")
-                cloud.now_stopped(instance.id)
+                _log(f"host {instance.id} has shut down")
+                cloud.set_stopped(instance.id)
         elif instance.state == "stopped" and hosts.running(instance.id):
-            _say(f"stopping host {instance.id}")
+            _log(f"stopping host {instance.id}")
             hosts.stop(instance.id)
         elif instance.state == "terminated" and hosts.exists(instance.id):
-            _say(f"removing host {instance.id}")
+            _log(f"removing host {instance.id}")
             hosts.destroy(instance.id)
 
     def _reconcile_databases(self) -> None:
@@ -84,21 +84,21 @@ class Reconciler:
             database = self._databases[identifier]
             if found.status == "stopped":
                 if database.running():
-                    _say(f"stopping database {identifier}")
+                    _log(f"stopping database {identifier}")
                     database.stop()
             elif not database.running():
                 cloud.set_database_status(identifier, "creating")
                 if self._starts.may_start(f"database {identifier}", database.log):
-                    _say(f"starting database {identifier} at {database.address}")
+                    _log(f"starting database {identifier} at {database.address}")
                     self._attempt(f"database {identifier}", database.log, database.start)
             elif found.status == "creating" and database.ready():
-                _say(f"database {identifier} is up")
-                self._starts.is_up(f"database {identifier}")
+                _log(f"database {identifier} is up")
+                self._starts.clear(f"database {identifier}")
                 cloud.set_database_status(identifier, "available")
             elif found.status == "creating":
-                self._starts.is_silent(f"database {identifier}", database.log, "nobody can log in")
+                self._starts.check_timeout(f"database {identifier}", database.log, "the master user can't log in")
         for identifier in self._databases.keys() - wanted.keys():
-            _say(f"removing database {identifier}")
+            _log(f"removing database {identifier}")
             self._databases.pop(identifier).destroy()
 
     def _reconcile_addresses(self) -> None:
@@ -192,37 +192,37 @@ class Reconciler:
 
 
 class Starts:
-    """Starts of hosts and databases: failed ones are retried with a growing delay, and `problems` has their causes, by name."""
+    """Starts of hosts and databases: failed ones are retried with backoff, and `problems` has their causes, by name."""
 
     def __init__(self) -> None:
         self.problems: dict[str, str] = {}
         # Time of the last start and of the exit, and the number of starts.
         self._started: dict[str, float] = {}
-        self._ended: dict[str, float] = {}
+        self._exited: dict[str, float] = {}
         self._count: Counter[str] = Counter()
 
     def may_start(self, name: str, log: Path) -> bool:
         """Return whether to start it now; the cause of an earlier exit is at the end of its log."""
         now = time.monotonic()
         if name in self._started:
-            ended = self._ended.setdefault(name, now)
-            self.report(name, f"it ended {ended - self._started[name]:.0f} s after its start", log)
-            if now - ended < min(_RETRY * self._count[name], _LONGEST_RETRY):
+            exited = self._exited.setdefault(name, now)
+            self.report(name, f"it exited {exited - self._started[name]:.0f} s after its start", log)
+            if now - exited < min(_BACKOFF * self._count[name], _MAX_BACKOFF):
                 return False
         self._count[name] += 1
         self._started[name] = now
-        self._ended.pop(name, None)
+        self._exited.pop(name, None)
         return True
 
-    def is_silent(self, name: str, log: Path, what: str) -> None:
-        """Report one that runs but has exceeded the time limit for its start."""
+    def check_timeout(self, name: str, log: Path, symptom: str) -> None:
+        """Report one that runs but has exceeded the timeout of its start."""
         seconds = time.monotonic() - self._started.get(name, time.monotonic())
-        if seconds > _SILENT:
-            self.report(name, f"it runs since {seconds:.0f} s, and {what}", log)
+        if seconds > _START_TIMEOUT:
+            self.report(name, f"it is not ready after {seconds:.0f} s: {symptom}", log)
 
-    def is_up(self, name: str) -> None:
-        """Clear its problem."""
-        for known in (self.problems, self._started, self._ended, self._count):
+    def clear(self, name: str) -> None:
+        """Clear its problem and its backoff."""
+        for known in (self.problems, self._started, self._exited, self._count):
             known.pop(name, None)
 
     def report(self, name: str, cause: str, log: Path | None = None) -> None:
@@ -232,12 +232,12 @@ class Starts:
         lines = log.read_text(errors="replace").splitlines() if log and log.exists() else []
         tail = [f"  {line.strip()}" for line in lines if line.strip()][-_TAIL:]
         self.problems[name] = "\n".join([cause, *tail])
-        _say(f"{name} does not start: {self.problems[name]}")
+        _log(f"{name} does not start: {self.problems[name]}")
 
 
 def _spec(instance: Instance) -> hosts.HostSpec:
     return hosts.HostSpec(instance.id, instance.suite, instance.private_address, instance.public_key)
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)

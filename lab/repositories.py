@@ -49,10 +49,10 @@ def publish_change(branch: str, mark: str) -> str:
     With that line each answer of the app has the header `HEADER` with the value `mark`.
     """
     bare = STATE / f"git/{APP}.git"
-    line = f'app.after_request(lambda answer: answer.headers.set("{HEADER}", "{mark}") or answer)\n'
+    line = f'app.after_request(lambda response: response.headers.set("{HEADER}", "{mark}") or response)\n'
     entry = _git(bare, os.devnull, "show", f"{DEPLOYED}:{_ENTRY}")
-    known = _git(bare, os.devnull, "for-each-ref", f"refs/heads/{branch}")
-    return publish(APP, branch, {_ENTRY: f"{entry}\n{line}"}, branch if known else DEPLOYED, f"Set the mark {mark}")
+    existing = _git(bare, os.devnull, "for-each-ref", f"refs/heads/{branch}")
+    return publish(APP, branch, {_ENTRY: f"{entry}\n{line}"}, branch if existing else DEPLOYED, f"Set the mark {mark}")
 
 
 def remove_branch(name: str, branch: str) -> None:
@@ -65,10 +65,10 @@ def remove(name: str) -> None:
     shutil.rmtree(STATE / f"git/{name}.git")
 
 
-def _git(bare: Path, index: str, *words: str, text: str | None = None) -> str:
+def _git(bare: Path, index: str, *arguments: str, text: str | None = None) -> str:
     author = ["-c", "user.name=Outport lab", "-c", "user.email=lab@lab.test"]
     return subprocess.run(
-        ["git", *author, *words],
+        ["git", *author, *arguments],
         cwd=bare,
         env={**os.environ, "GIT_INDEX_FILE": index},
         input=text,

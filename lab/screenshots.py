@@ -25,8 +25,8 @@ PAGES = {
 MODERATION = {"queue": "/moderation/?status=published", "decision": "/moderation/listings/16"}
 WIDTHS = (390, 1440)
 SCHEMES = ("light", "dark")
-# Pixels; the rest of a long page adds nothing.
-TALLEST = 2000
+# Pixels; longer pages are cropped.
+MAX_HEIGHT = 2000
 NAME = "keeper"
 
 
@@ -79,7 +79,9 @@ def take(page: Page, path: str, name: str) -> None:
     page.evaluate("document.querySelectorAll('img').forEach((image) => { image.loading = 'eager'; })")
     page.wait_for_load_state("networkidle")
     image = Image.open(io.BytesIO(page.screenshot(full_page=True)))
-    image.crop((0, 0, image.width, min(image.height, TALLEST))).save(DIRECTORY / f"{name}.webp", quality=72, method=6)
+    image.crop((0, 0, image.width, min(image.height, MAX_HEIGHT))).save(
+        DIRECTORY / f"{name}.webp", quality=72, method=6
+    )
 
 
 if __name__ == "__main__":

@@ -115,8 +115,8 @@ def save_site_ca() -> bool:
     try:
         with urllib.request.urlopen(
             f"https://{GATEWAY}:{ACME_MANAGEMENT_PORT}/roots/0", context=trust, timeout=5
-        ) as answer:
-            SITE_CA.write_bytes(answer.read())
+        ) as response:
+            SITE_CA.write_bytes(response.read())
     except OSError:
         return False
     return True

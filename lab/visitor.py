@@ -14,7 +14,7 @@ _TIMEOUT = 40
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """An HTTP response; header names are in lower case."""
 
     status: int
@@ -44,20 +44,20 @@ class Visitor:
         with self._connect() as connection:
             return dict(connection.getpeercert() or {})
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str) -> Response:
         """GET a path."""
-        return self.ask("GET", path)
+        return self.request("GET", path)
 
-    def ask(
+    def request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> Answer:
+    ) -> Response:
         """Send one request and return the response."""
         client = HTTPSConnection(self.domain)
         client.sock = self._connect()
         try:
             client.request(method, path, body, dict(headers or {}))
-            answer = client.getresponse()
-            names = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(answer.status, answer.reason, names, answer.read())
+            response = client.getresponse()
+            names = {name.lower(): value for name, value in response.getheaders()}
+            return Response(response.status, response.reason, names, response.read())
         finally:
             client.close()

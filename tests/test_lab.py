@@ -39,7 +39,7 @@ from lab import status as lab_status
 from lab.console import LabError
 from lab.load import Load, Plan, Result, Visit
 from lab.status import DatabaseStatus, HostStatus, Status
-from lab.visitor import Answer
+from lab.visitor import Response
 
 METADATA = {
     "meta-data/instance-id": "i-1",
@@ -195,8 +195,8 @@ def test_a_used_port_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
 def remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **wanted: object) -> None:
     """Call `up` on a running lab with the default settings."""
     monkeypatch.setattr(operations, "OVERRIDES", tmp_path)
-    operations._remember({}, fresh=True)
-    operations._remember(wanted, fresh=False)
+    operations._store_options({}, fresh=True)
+    operations._store_options(wanted, fresh=False)
 
 
 def in_lab(number: str, *statements: str) -> subprocess.CompletedProcess[str]:
@@ -218,7 +218,7 @@ def test_a_second_lab_shares_nothing_but_the_images() -> None:
             number,
             "from lab import layout, operations",
             "places = {n: str(v) for n, v in vars(layout).items() if n.isupper()}",
-            "settings = {n: str(v) for n, v in operations.settings().items()} | operations._places()",
+            "settings = {n: str(v) for n, v in operations.settings().items()} | operations._relocated_settings()",
             "import json; print(json.dumps([places, {n: str(v) for n, v in settings.items()}]))",
         )
         for number in ("1", "2")
@@ -264,7 +264,7 @@ def test_a_host_that_exits_is_reported_with_its_log(clock: Callable[[float], Non
     assert starts.problems == {}
     clock(0.3)
     assert not starts.may_start("host web-1", log)
-    assert starts.problems == {"host web-1": "it ended 0 s after its start\n  booting\n  no such program: /sbin/init"}
+    assert starts.problems == {"host web-1": "it exited 0 s after its start\n  booting\n  no such program: /sbin/init"}
     waited = []
     for _ in range(3):
         seconds = 0
@@ -275,7 +275,7 @@ def test_a_host_that_exits_is_reported_with_its_log(clock: Callable[[float], Non
         clock(1)
     assert waited == sorted(waited)
     assert waited[0] < waited[-1]
-    starts.is_up("host web-1")
+    starts.clear("host web-1")
     assert starts.problems == {}
     assert starts.may_start("host web-1", log)
 
@@ -283,21 +283,21 @@ def test_a_host_that_exits_is_reported_with_its_log(clock: Callable[[float], Non
 def test_a_database_that_runs_and_does_not_respond_is_reported(clock: Callable[[float], None], tmp_path: Path) -> None:
     starts = reconciler.Starts()
     assert starts.may_start("database listings", tmp_path / "log")
-    starts.is_silent("database listings", tmp_path / "log", "nobody can log in")
+    starts.check_timeout("database listings", tmp_path / "log", "the master user can't log in")
     assert starts.problems == {}
     clock(200)
-    starts.is_silent("database listings", tmp_path / "log", "nobody can log in")
-    assert starts.problems == {"database listings": "it runs since 200 s, and nobody can log in"}
+    starts.check_timeout("database listings", tmp_path / "log", "the master user can't log in")
+    assert starts.problems == {"database listings": "it is not ready after 200 s: the master user can't log in"}
 
 
 def test_a_playbook_that_waits_for_a_failed_start_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    problem = {"host web-1": "it ended 0 s after its start"}
+    problem = {"host web-1": "it exited 0 s after its start"}
     monkeypatch.setattr(operations, "status", lambda: Status(problems=problem))
     found: dict[str, str] = {}
     began = time.monotonic()
     with (
         subprocess.Popen(["sh", "-c", "sleep 60 & wait"], start_new_session=True, text=True) as process,
-        operations._ended_by_problems(process, found),
+        operations._terminated_on_problems(process, found),
     ):
         process.wait()
     assert found == problem
@@ -314,7 +314,7 @@ def test_another_suite_than_the_labs_is_refused(monkeypatch: pytest.MonkeyPatch,
 def test_fewer_hosts_than_the_lab_has_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     remembered(monkeypatch, tmp_path, web_count=3)
     with pytest.raises(LabError, match="has 3 hosts, but 1 were requested"):
-        operations._remember({"web_count": 1}, fresh=False)
+        operations._store_options({"web_count": 1}, fresh=False)
 
 
 @pytest.mark.parametrize(
@@ -486,7 +486,7 @@ def test_a_status_is_read_as_it_was_written(monkeypatch: pytest.MonkeyPatch, tmp
     assert Status.read() == Status()
     host = HostStatus("i-1", "listings-lab-web-1", "running", "trixie", "10.213.1.4", "10.214.0.9")
     database = DatabaseStatus("listings-lab", "listings-lab.example", "10.213.254.11")
-    written = Status([host], [database], {"listings.lab.test": ["10.214.0.9"]}, {"host web-2": "it ended"})
+    written = Status([host], [database], {"listings.lab.test": ["10.214.0.9"]}, {"host web-2": "it exited"})
     written.write()
     assert Status.read() == written
 
@@ -517,10 +517,10 @@ class Site:
     def __init__(self, end: int | Exception) -> None:
         self.end = end
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str) -> Response:
         if isinstance(self.end, Exception):
             raise self.end
-        return Answer(self.end, "Reason", {}, b"")
+        return Response(self.end, "Reason", {}, b"")
 
 
 @pytest.mark.parametrize(
@@ -550,8 +550,8 @@ def test_the_status_reports_whether_the_site_responds(
         ("upp", 2, "invalid choice: 'upp'"),
         ("up --suite jessie", 2, "invalid choice: 'jessie'"),
         ("up --hosts many", 2, "invalid int value: 'many'"),
-        ("up --hosts 0", 1, "bin/lab: --hosts takes 1 to 5; found 0."),
-        ("up --hosts 6", 1, "bin/lab: --hosts takes 1 to 5; found 6."),
+        ("up --hosts 0", 1, "bin/lab: --hosts must be 1 to 5; found 0."),
+        ("up --hosts 6", 1, "bin/lab: --hosts must be 1 to 5; found 6."),
         ("play", 1, "bin/lab: The playbook is missing. Example: bin/lab play site.yml --check --diff"),
         ("play site.yml", 1, "bin/lab: The lab is not up. Run: bin/lab up"),
         ("status", 1, "bin/lab: The lab is not up. Run: bin/lab up"),
@@ -585,7 +585,7 @@ def test_an_interrupted_command_shows_how_to_continue(lab: Any, monkeypatch: pyt
     monkeypatch.setattr(operations, "up", interrupted)
     code, _, errors = lab("up")
     assert code == 130
-    assert "Run the same command again to go on" in errors
+    assert "Run the same command again to continue" in errors
 
 
 def test_a_failed_command_is_reported_with_its_last_lines() -> None:
@@ -594,7 +594,7 @@ def test_a_failed_command_is_reported_with_its_last_lines() -> None:
 
 
 def test_a_command_that_exceeds_its_timeout_is_stopped() -> None:
-    with pytest.raises(LabError, match="'sleep 60' did not end within 0 seconds"):
+    with pytest.raises(LabError, match="'sleep 60' timed out after 0 seconds"):
         commands.run(["sleep", "60"], timeout=0.1)
 
 

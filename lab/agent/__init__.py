@@ -15,15 +15,15 @@ def build(target: Path) -> None:
     """Write the .deb to `target`."""
     with tempfile.TemporaryDirectory() as directory:
         tree = Path(directory)
-        placed = {
+        targets = {
             "control": Path("DEBIAN/control"),
             "postinst": Path("DEBIAN/postinst"),
             _CTL: _HOME / "bin" / _CTL,
             "amazon-cloudwatch-agent.service": Path("etc/systemd/system/amazon-cloudwatch-agent.service"),
         }
-        for source, place in placed.items():
-            (tree / place).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(_HERE / source, tree / place)
+        for source, path in targets.items():
+            (tree / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(_HERE / source, tree / path)
         for program in ("DEBIAN/postinst", _HOME / "bin" / _CTL):
             (tree / program).chmod(0o755)
         (tree / "usr/bin").mkdir(parents=True)

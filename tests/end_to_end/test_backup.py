@@ -253,7 +253,7 @@ def fresh(database: Any, dumps: dict[str, Any]) -> None:
 def send(site: Visitor, text: str) -> Any:
     """Send a unique message to the site, because duplicates are stored once, and return the response."""
     body = json.dumps(MESSAGE | {"body": f"{text} {uuid.uuid4().hex}"}).encode()
-    return site.ask("POST", "/api/v1/messages", body, {"Content-Type": "application/json"})
+    return site.request("POST", "/api/v1/messages", body, {"Content-Type": "application/json"})
 
 
 def rows_of(database: Any, table: str) -> int:

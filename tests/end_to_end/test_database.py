@@ -93,7 +93,7 @@ def test_an_outage_of_the_database_loses_nothing_and_no_request_fails_after_it()
         f"of {len(refused)} messages answered with 503, {sum(kept[message['body']] for message in refused)} were kept"
     )
     for message in refused:
-        answer = site.ask(
+        answer = site.request(
             "POST", "/api/v1/messages", json.dumps(message).encode(), {"Content-Type": "application/json"}
         )
         assert answer.status == 201
