@@ -803,7 +803,7 @@ def test_a_load_that_cannot_start_reports_why(small_site: Sites, tmp_path: Path)
         ({"rate": 0}, "a rate above 0"),
         ({"rate": 5000}, "found 5000"),
         ({"addresses": ()}, "no address of db.lab.test"),
-        ({"at_least": 100_000}, "can't make 100000 requests at 200 a second within 180 seconds"),
+        ({"at_least": 100_000}, "can't make 100000 requests at 200 per second within 180 seconds"),
     ],
 )
 def test_an_invalid_load_is_rejected(options: dict[str, Any], reported: str) -> None:
@@ -818,7 +818,7 @@ def test_a_result_has_the_numbers() -> None:
     assert (reported["total"], reported["failed"], reported["retried"]) == (100, 1, 1)
     assert (reported["p50_ms"], reported["p99_ms"], reported["slowest_ms"]) == (50.0, 99.0, 900.0)
     assert reported["failures"] == ["page after 10.00 s: 502 in 900 ms Bad Gateway"]
-    assert "100 requests in 10 s: 1 failed, 1 sent again; 99 with 200, 1 with 502." in str(result)
+    assert "100 requests in 10 s: 1 failed, 1 retried; 99 with 200, 1 with 502." in str(result)
 
 
 # Terminal output

@@ -10,16 +10,16 @@ from lab.load import Result
 class Times:
     """Times of one way per round: seconds of the whole command, seconds until the new version's first response, and the load's result."""
 
-    whole: list[float] = field(default_factory=list)
-    until_new: list[float] = field(default_factory=list)
+    total: list[float] = field(default_factory=list)
+    until_live: list[float] = field(default_factory=list)
     loads: list[Result] = field(default_factory=list)
 
     def summary(self) -> dict[str, object]:
         """Return the numbers."""
         return {
-            "seconds": [round(value, 1) for value in self.whole],
-            "median_seconds": round(statistics.median(self.whole), 1),
-            "median_seconds_until_new": round(statistics.median(self.until_new), 1),
+            "seconds": [round(value, 1) for value in self.total],
+            "median_seconds": round(statistics.median(self.total), 1),
+            "median_seconds_until_new": round(statistics.median(self.until_live), 1),
             "failed": sum(result.failed for result in self.loads),
             "requests": sum(result.total for result in self.loads),
             "slowest_ms": max(result.slowest.ms for result in self.loads),
@@ -29,7 +29,7 @@ class Times:
 
 def table(found: dict[str, dict[str, object]]) -> str:
     """Return the numbers as a table."""
-    rows = [["", "time (median)", "new version answers after", "failed requests", "slowest request"]]
+    rows = [["", "time (median)", "new version responds after", "failed requests", "slowest request"]]
     rows += [
         [
             name,
@@ -51,5 +51,5 @@ def table(found: dict[str, dict[str, object]]) -> str:
 
 def _ratio(first: object, second: object) -> str:
     if not isinstance(first, int | float) or not isinstance(second, int | float):
-        raise TypeError(f"no numbers: {first!r}, {second!r}")
+        raise TypeError(f"not numbers: {first!r}, {second!r}")
     return f"{first / second:.2f}" if second else "-"

@@ -10,7 +10,7 @@ from lab.console import LabError
 from lab.layout import GATEWAY, REPOSITORY
 
 NAME = "outport-bench"
-_FOLDER = f"/srv/{NAME}"
+_DIRECTORY = f"/srv/{NAME}"
 PORT = 8443
 
 
@@ -31,14 +31,14 @@ def outport() -> Way:
     return Way("Outport", 443, [REPOSITORY / "bin/lab", "play", playbook, "-e", f"ref={NAME}"])
 
 
-def by_hand() -> Way:
+def manual() -> Way:
     """The manual steps on the host: pull, install the requirements, restart."""
-    typed = (
-        f"cd {_FOLDER}/repository && sudo git pull --quiet && "
-        f"sudo {_FOLDER}/venv/bin/pip install --quiet --disable-pip-version-check -r app/requirements.txt && "
+    commands = (
+        f"cd {_DIRECTORY}/repository && sudo git pull --quiet && "
+        f"sudo {_DIRECTORY}/venv/bin/pip install --quiet --disable-pip-version-check -r app/requirements.txt && "
         f"sudo systemctl restart {NAME}-gunicorn"
     )
-    return Way("manual", PORT, [*_ssh(), typed])
+    return Way("manual", PORT, [*_ssh(), commands])
 
 
 def _ssh() -> list[str]:
@@ -53,15 +53,15 @@ def on_host(script: str, timeout: float) -> None:
 # A second, manual installation of the same app, as in the design document: its directory, its environment, gunicorn, nginx.
 
 
-def set_up_script(app: str, domain: str) -> str:
+def install_script(app: str, domain: str) -> str:
     return f"""
 {REMOVE}
-mkdir {_FOLDER}
-git clone --quiet --branch {NAME} git://{GATEWAY}/app.git {_FOLDER}/repository
-python3 -m venv {_FOLDER}/venv
-{_FOLDER}/venv/bin/pip install --quiet --disable-pip-version-check -r {_FOLDER}/repository/app/requirements.txt
-install -m 0600 /srv/{app}/live/environment {_FOLDER}/environment
-cat >{_FOLDER}/nginx.conf <<'END'
+mkdir {_DIRECTORY}
+git clone --quiet --branch {NAME} git://{GATEWAY}/app.git {_DIRECTORY}/repository
+python3 -m venv {_DIRECTORY}/venv
+{_DIRECTORY}/venv/bin/pip install --quiet --disable-pip-version-check -r {_DIRECTORY}/repository/app/requirements.txt
+install -m 0600 /srv/{app}/live/environment {_DIRECTORY}/environment
+cat >{_DIRECTORY}/nginx.conf <<'END'
 user www-data;
 worker_processes auto;
 pid /run/{NAME}-nginx.pid;
@@ -75,7 +75,7 @@ http {{
     server_name {domain};
     ssl_certificate /etc/nginx/tls/{domain}.crt;
     ssl_certificate_key /etc/nginx/tls/{domain}.key;
-    root {_FOLDER}/repository/app/client;
+    root {_DIRECTORY}/repository/app/client;
     index index.html;
     location / {{ try_files $uri @application; }}
     location @application {{
@@ -90,13 +90,13 @@ END
 cat >/run/systemd/system/{NAME}-gunicorn.service <<'END'
 [Service]
 User={app}
-WorkingDirectory={_FOLDER}/repository/app
-EnvironmentFile={_FOLDER}/environment
-ExecStart={_FOLDER}/venv/bin/gunicorn --worker-class gthread --workers 5 --threads 4 --bind 127.0.0.1:8000 run:app
+WorkingDirectory={_DIRECTORY}/repository/app
+EnvironmentFile={_DIRECTORY}/environment
+ExecStart={_DIRECTORY}/venv/bin/gunicorn --worker-class gthread --workers 5 --threads 4 --bind 127.0.0.1:8000 run:app
 END
 cat >/run/systemd/system/{NAME}-nginx.service <<'END'
 [Service]
-ExecStart=/usr/sbin/nginx -c {_FOLDER}/nginx.conf -g 'daemon off;'
+ExecStart=/usr/sbin/nginx -c {_DIRECTORY}/nginx.conf -g 'daemon off;'
 KillSignal=SIGQUIT
 TimeoutStopSec=5
 END
@@ -114,6 +114,6 @@ for unit in {NAME}-nginx {NAME}-gunicorn; do
     systemctl stop $unit
   fi
 done
-rm -rf {_FOLDER} /run/systemd/system/{NAME}-gunicorn.service /run/systemd/system/{NAME}-nginx.service /var/log/nginx/{NAME}.log
+rm -rf {_DIRECTORY} /run/systemd/system/{NAME}-gunicorn.service /run/systemd/system/{NAME}-nginx.service /var/log/nginx/{NAME}.log
 systemctl daemon-reload
 """

@@ -14,7 +14,7 @@ from typing import IO
 from lab import operations
 from lab.console import LabError
 from lab.layout import REPOSITORY, SITE_CA
-from lab.load.plan import ANSWER, Plan
+from lab.load.plan import RESPONSE_TIMEOUT, Plan
 from lab.load.result import Result, Visit
 
 __all__ = ["Load", "Plan", "Result", "Visit", "plan_for_site"]
@@ -42,7 +42,7 @@ class Load:
             text=True,
         )
         try:
-            self._read(ANSWER + 20)
+            self._read(RESPONSE_TIMEOUT + 20)
         except BaseException:
             self._end()
             raise
@@ -53,24 +53,24 @@ class Load:
     ) -> None:
         try:
             if kind is None:
-                self._tell("stop\n")
-                found = json.loads(self._read(self.plan.longest + ANSWER + 30))
+                self._send("stop\n")
+                found = json.loads(self._read(self.plan.longest + RESPONSE_TIMEOUT + 30))
                 visits = tuple(Visit(*visit) for visit in found["visits"])
-                self.result = Result(visits, found["seconds"], found["late_ms"], found["cut"])
+                self.result = Result(visits, found["seconds"], found["late_ms"], found["timed_out"])
         finally:
             self._end()
-        if kind is None and self.result.cut:
+        if kind is None and self.result.timed_out:
             raise LabError(
                 f"The load ran out of time: {self.result.total} requests in {self.plan.longest:g} seconds, at least {self.plan.at_least} "
-                "were required before the end of its block. Allow more time, or find out what took so long."
+                "were required before the end of its block. Increase the timeout, or find the cause of the delay."
             )
 
-    def _tell(self, words: str) -> None:
+    def _send(self, text: str) -> None:
         assert self._process.stdin
         try:
-            os.write(self._process.stdin.fileno(), words.encode())
+            os.write(self._process.stdin.fileno(), text.encode())
         except BrokenPipeError:
-            # It has exited; its last output is still to be read.
+            # It has exited; `_read` reports its error.
             return
 
     def _read(self, seconds: float) -> str:
@@ -82,7 +82,7 @@ class Load:
             self._process.kill()
             self._process.wait()
             self._errors.seek(0)
-            why = self._errors.read().strip()[-500:] or f"it said nothing for {seconds:.0f} seconds"
+            why = self._errors.read().strip()[-500:] or f"it had no output for {seconds:.0f} seconds"
             raise LabError(f"The load on {self.plan.domain} exited unexpectedly: {why}")
         return line
 

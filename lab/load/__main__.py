@@ -10,12 +10,12 @@ from lab.load import Load, plan_for_site
 
 
 def main() -> int:
-    """Put load on the lab's site; return the exit status, 0 when no request failed."""
+    """Generate load on the lab's site; return the exit status, 0 when no request failed."""
     parser = argparse.ArgumentParser(
-        prog="python -m lab.load", description="Load on the lab's site, and what came of it."
+        prog="python -m lab.load", description="Generate load on the lab's site and report the result."
     )
     parser.add_argument("--seconds", type=float, default=30, help="duration (default 30)")
-    parser.add_argument("--rate", type=float, default=200, help="requests a second (default 200)")
+    parser.add_argument("--rate", type=float, default=200, help="requests per second (default 200)")
     options = parser.parse_args()
     try:
         if not operations.is_up():

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from lab.console import LabError
 
-FASTEST = 1000
+MAX_RATE = 1000
 # Timeout of a response, seconds: longer than the proxy's timeout for the app.
-ANSWER = 40.0
+RESPONSE_TIMEOUT = 40.0
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Plan:
         """Reject an invalid plan."""
         if not self.addresses:
             raise LabError(f"The load has no address of {self.domain}.")
-        if not 0 < self.rate <= FASTEST:
+        if not 0 < self.rate <= MAX_RATE:
             raise LabError(
-                f"The load needs a rate above 0 and of at most {FASTEST} requests per second; found {self.rate:g}."
+                f"The load needs a rate above 0 and of at most {MAX_RATE} requests per second; found {self.rate:g}."
             )
         if self.at_least > self.rate * self.longest:
             raise LabError(
-                f"The load can't make {self.at_least} requests at {self.rate:g} a second within {self.longest:g} seconds."
+                f"The load can't make {self.at_least} requests at {self.rate:g} per second within {self.longest:g} seconds."
             )

@@ -25,18 +25,18 @@ class Visit:
         return not (self.outcome.isdigit() and int(self.outcome) < 400)
 
     def __str__(self) -> str:
-        again = ", sent twice" if self.retried else ""
-        return f"{self.kind} after {self.at:.2f} s: {self.outcome} in {self.ms:.0f} ms{again} {self.text}".rstrip()
+        retried = ", retried" if self.retried else ""
+        return f"{self.kind} after {self.at:.2f} s: {self.outcome} in {self.ms:.0f} ms{retried} {self.text}".rstrip()
 
 
 @dataclass(frozen=True)
 class Result:
-    """All requests of a load. `late_ms` is the maximum delay behind its own schedule; `cut` is whether it ran out of time."""
+    """All requests of a load. `late_ms` is the maximum delay behind its own schedule; `timed_out` is whether it ran out of time."""
 
     visits: tuple[Visit, ...]
     seconds: float
     late_ms: float
-    cut: bool = False
+    timed_out: bool = False
 
     @property
     def total(self) -> int:
@@ -68,7 +68,7 @@ class Result:
         """The slowest request."""
         return max(self.visits, key=lambda visit: visit.ms)
 
-    def within(self, share: float) -> float:
+    def quantile(self, share: float) -> float:
         """Return the response time of the quantile `share` (0 to 1), milliseconds."""
         times = sorted(visit.ms for visit in self.visits)
         return times[max(0, math.ceil(share * len(times)) - 1)]
@@ -81,8 +81,8 @@ class Result:
             "failed": self.failed,
             "retried": self.retried,
             "by_status": self.by_status,
-            "p50_ms": round(self.within(0.5), 1),
-            "p99_ms": round(self.within(0.99), 1),
+            "p50_ms": round(self.quantile(0.5), 1),
+            "p99_ms": round(self.quantile(0.99), 1),
             "slowest_ms": round(self.slowest.ms, 1),
             "slowest": str(self.slowest),
             "late_ms": round(self.late_ms, 1),
@@ -92,8 +92,8 @@ class Result:
     def __str__(self) -> str:
         statuses = ", ".join(f"{count} with {status}" for status, count in self.by_status.items())
         lines = [
-            f"{self.total} requests in {self.seconds:.0f} s: {self.failed} failed, {self.retried} sent again; {statuses}.",
-            f"Half within {self.within(0.5):.0f} ms, 99 of 100 within {self.within(0.99):.0f} ms; "
-            f"the slowest: {self.slowest}. The load itself was {self.late_ms:.0f} ms late at most.",
+            f"{self.total} requests in {self.seconds:.0f} s: {self.failed} failed, {self.retried} retried; {statuses}.",
+            f"Response time: median {self.quantile(0.5):.0f} ms, p99 {self.quantile(0.99):.0f} ms, "
+            f"maximum: {self.slowest}. The load was at most {self.late_ms:.0f} ms behind its schedule.",
         ]
         return "\n".join([*lines, *(f"  {visit}" for visit in self.failures[:10])])

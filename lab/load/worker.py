@@ -18,7 +18,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.http_parser import RawResponseMessage
 
-from lab.load.plan import ANSWER, Plan
+from lab.load.plan import RESPONSE_TIMEOUT, Plan
 from lab.load.result import Result, Visit
 
 # Of ten requests, in a random order.
@@ -27,9 +27,9 @@ _PAGES = ("/", "/listings.html", "/styles.css", "/scripts.js")
 # Each has its own persistent connections.
 _BROWSERS = 40
 # Seconds.
-_NEXT_ADDRESS, _CONNECT = 0.25, 3.0
+_NEXT_ADDRESS_DELAY, _CONNECT_TIMEOUT = 0.25, 3.0
 # A browser retries a request when a persistent connection is closed before the response began.
-_ENDED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError)
+_CLOSED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError)
 
 
 class _ClosedUnanswered(Exception):
@@ -61,7 +61,7 @@ class _Addresses(AbstractResolver):
         """Nothing is open."""
 
 
-class _Crowd:
+class _Clients:
     """Browsers with persistent connections, and clients with a single request."""
 
     def __init__(self, plan: Plan) -> None:
@@ -70,7 +70,7 @@ class _Crowd:
         self._trust = ssl.create_default_context(cafile=plan.ca)
         self._base = f"https://{plan.domain}:{plan.port}"
 
-    async def __aenter__(self) -> "_Crowd":
+    async def __aenter__(self) -> "_Clients":
         self._browsers = [self._session(keep=True) for _ in range(_BROWSERS)]
         self._new = self._session(keep=False)
         return self
@@ -81,18 +81,18 @@ class _Crowd:
 
     def _session(self, keep: bool) -> aiohttp.ClientSession:
         trace = aiohttp.TraceConfig()
-        trace.on_connection_reuseconn.append(_note_reuse)
+        trace.on_connection_reuseconn.append(_record_reuse)
         connector = aiohttp.TCPConnector(
             ssl=self._trust,
             limit=0,
             resolver=_Addresses(self._plan.addresses, self._chance),
             use_dns_cache=False,
-            happy_eyeballs_delay=_NEXT_ADDRESS,
+            happy_eyeballs_delay=_NEXT_ADDRESS_DELAY,
             **({"keepalive_timeout": 60} if keep else {"force_close": True}),
         )
         session = aiohttp.ClientSession(
             connector=connector,
-            timeout=aiohttp.ClientTimeout(total=ANSWER, sock_connect=_CONNECT),
+            timeout=aiohttp.ClientTimeout(total=RESPONSE_TIMEOUT, sock_connect=_CONNECT_TIMEOUT),
             trace_configs=[trace],
             # A single request has the same headers, so that the server treats all alike.
             headers={"Connection": "keep-alive", "User-Agent": "outport-load"},
@@ -104,17 +104,17 @@ class _Crowd:
     async def visit(self, number: int, due: float, began: float) -> Visit:
         """Send the request with this number, due at `due` on the loop's clock."""
         kind = self._chance.choice(_KINDS)
-        comes_once = self._chance.random() < self._plan.new_share
+        once = self._chance.random() < self._plan.new_share
         retried = False
         try:
             try:
-                session = self._new if comes_once else self._browsers[number % _BROWSERS]
+                session = self._new if once else self._browsers[number % _BROWSERS]
                 outcome, text = await self._send(session, kind, number)
             except _ClosedUnanswered:
                 retried = True
                 outcome, text = await self._send(self._new, kind, number)
         except (aiohttp.ClientError, OSError) as error:
-            # asyncio's TimeoutError is an OSError, with no text of its own.
+            # asyncio's TimeoutError is an OSError, without a text.
             outcome, text = type(error).__name__, str(error)[:300]
         took = asyncio.get_running_loop().time() - due
         return Visit(round(due - began, 3), kind, outcome, text, round(took * 1000, 1), retried)
@@ -128,65 +128,65 @@ class _Crowd:
             path = "/api/v1/messages"
             body = self._plan.message(number)
         try:
-            answer = await session.request(
+            response = await session.request(
                 "GET" if body is None else "POST",
                 self._base + path,
                 json=body,
                 allow_redirects=False,
                 trace_request_ctx=told,
             )
-        except _ENDED as error:
+        except _CLOSED as error:
             begun = isinstance(getattr(error, "message", None), RawResponseMessage)
             if told.reused and not begun:
                 raise _ClosedUnanswered from error
             raise
-        async with answer:
-            content = await answer.read()
-        text = " ".join(content[:200].decode(errors="replace").split()) if answer.status >= 400 else ""
-        return str(answer.status), text
+        async with response:
+            content = await response.read()
+        text = " ".join(content[:200].decode(errors="replace").split()) if response.status >= 400 else ""
+        return str(response.status), text
 
 
-async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace, _told: object) -> None:
+async def _record_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
     context.trace_request_ctx.reused = True
 
 
-class _Orders:
+class _Control:
     """The parent process's commands: stop, or end of input."""
 
     def __init__(self) -> None:
-        self.stop = self.gone = False
+        self.stop = self.parent_exited = False
 
     def read(self) -> None:
         """Read standard input."""
         if sys.stdin.readline():
             self.stop = True
         else:
-            self.gone = True
+            self.parent_exited = True
             asyncio.get_running_loop().remove_reader(sys.stdin)
 
 
 async def _serve(plan: Plan) -> Result | None:
     """Send the plan's requests until stopped; None when the parent process has exited."""
-    loop, orders = asyncio.get_running_loop(), _Orders()
-    loop.add_reader(sys.stdin, orders.read)
+    loop, control = asyncio.get_running_loop(), _Control()
+    loop.add_reader(sys.stdin, control.read)
     visits: list[asyncio.Task[Visit]] = []
-    late, cut = 0.0, False
-    async with _Crowd(plan) as crowd:
+    late, timed_out = 0.0, False
+    async with _Clients(plan) as clients:
         began = loop.time()
-        while not orders.gone and not (orders.stop and len(visits) >= plan.at_least):
+        while not control.parent_exited and not (control.stop and len(visits) >= plan.at_least):
             due = began + len(visits) / plan.rate
             if due - began > plan.longest:
-                cut = True
+                timed_out = True
                 break
             await asyncio.sleep(max(0.0, due - loop.time()))
             late = max(late, loop.time() - due)
-            visits.append(asyncio.create_task(crowd.visit(len(visits), due, began)))
+            visits.append(asyncio.create_task(clients.visit(len(visits), due, began)))
             if len(visits) == 1:
                 visits[0].add_done_callback(lambda _: print("begun", flush=True))
-        if orders.gone:
+        if control.parent_exited:
             return None
         done = await asyncio.gather(*visits)
-        return Result(tuple(done), loop.time() - began, late * 1000, cut)
+        return Result(tuple(done), loop.time() - began, late * 1000, timed_out)
 
 
 def main(text: str) -> None:
@@ -197,7 +197,8 @@ def main(text: str) -> None:
     result = asyncio.run(_serve(Plan(**found | {"addresses": tuple(found["addresses"])})))
     if result:
         visits = [tuple(asdict(visit).values()) for visit in result.visits]
-        print(json.dumps({"visits": visits, "seconds": result.seconds, "late_ms": result.late_ms, "cut": result.cut}))
+        numbers = {"seconds": result.seconds, "late_ms": result.late_ms, "timed_out": result.timed_out}
+        print(json.dumps({"visits": visits, **numbers}))
 
 
 if __name__ == "__main__":

@@ -149,6 +149,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("requests while things change")
     for name, result in loads.RESULTS.items():
         terminalreporter.write_line(
-            f"{name}: {result.failed} of {result.total} failed, {result.retried} sent again, "
-            f"99 of 100 within {result.within(0.99):.0f} ms, slowest {result.slowest.ms:.0f} ms ({result.slowest.kind})"
+            f"{name}: {result.failed} of {result.total} failed, {result.retried} retried, "
+            f"p99 {result.quantile(0.99):.0f} ms, maximum {result.slowest.ms:.0f} ms ({result.slowest.kind})"
         )
