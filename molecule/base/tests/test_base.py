@@ -13,12 +13,12 @@ def test_security_updates_are_automatic(host: Host) -> None:
     assert 'Automatic-Reboot "true"' in host.check_output("apt-config dump Unattended-Upgrade::Automatic-Reboot")
 
 
-def test_time_comes_from_the_given_server(host: Host) -> None:
+def test_time_is_synchronized_with_the_configured_server(host: Host) -> None:
     assert host.package("chrony").is_installed
     assert "server 169.254.169.123 prefer" in host.file("/etc/chrony/sources.d/outport.sources").content_string
 
 
-def test_ssh_accepts_keys_only_and_no_root(host: Host) -> None:
+def test_ssh_accepts_only_keys_and_not_root(host: Host) -> None:
     effective = host.check_output("sshd -T").splitlines()
     for line in (
         "passwordauthentication no",

@@ -1,4 +1,4 @@
-"""A host after the role cloudwatch_agent. The package is the lab's stub: the data to send are tested by its configuration."""
+"""A host after the role cloudwatch_agent. The package is the lab's stub, so only its configuration is tested."""
 
 import json
 
@@ -25,7 +25,7 @@ def test_the_agent_loaded_the_configuration(host: Host) -> None:
     assert loaded["metrics"]["endpoint_override"] == AWS_ENDPOINT
 
 
-def test_the_stub_describes_itself(host: Host) -> None:
+def test_the_package_is_marked_as_a_stub(host: Host) -> None:
     assert "NOT Amazon's agent" in host.check_output(
         "dpkg-query --show --showformat='${Description}' amazon-cloudwatch-agent"
     )

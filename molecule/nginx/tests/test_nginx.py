@@ -9,9 +9,9 @@ HTTP = "curl --silent --show-error --max-time 10 --resolve site.lab.test:80:127.
 
 
 def test_plain_http_is_redirected_to_https(host: Host) -> None:
-    answer = host.check_output(f"{HTTP} --head http://site.lab.test/listings?page=2")
-    assert "301" in answer.splitlines()[0]
-    assert "Location: https://site.lab.test/listings?page=2" in answer
+    response = host.check_output(f"{HTTP} --head http://site.lab.test/listings?page=2")
+    assert "301" in response.splitlines()[0]
+    assert "Location: https://site.lab.test/listings?page=2" in response
 
 
 def test_challenges_are_served_over_plain_http(host: Host) -> None:
@@ -19,7 +19,7 @@ def test_challenges_are_served_over_plain_http(host: Host) -> None:
     assert host.check_output(f"{HTTP} http://site.lab.test/.well-known/acme-challenge/token") == "token-content"
 
 
-def test_static_files_come_first(host: Host) -> None:
+def test_static_files_take_precedence(host: Host) -> None:
     assert host.check_output(f"{HTTPS} https://site.lab.test/") == "a static page"
 
 
@@ -34,41 +34,41 @@ def test_browsers_revalidate_static_files(host: Host) -> None:
     assert "304" in again.splitlines()[0]
 
 
-def test_everything_else_goes_to_the_application(host: Host) -> None:
-    answer = json.loads(host.check_output(f"{HTTPS} -H 'X-Forwarded-For: 1.2.3.4' 'https://site.lab.test/api/x?y=1'"))
-    assert answer["path"] == "/api/x?y=1"
-    assert answer["headers"]["Host"] == "site.lab.test"
-    assert answer["headers"]["X-Forwarded-Proto"] == "https"
-    # Forged headers of a client are not passed on.
-    assert answer["headers"]["X-Forwarded-For"] == "127.0.0.1"
-    assert len(answer["headers"]["X-Request-ID"]) == 32
+def test_other_requests_are_proxied_to_the_application(host: Host) -> None:
+    response = json.loads(host.check_output(f"{HTTPS} -H 'X-Forwarded-For: 1.2.3.4' 'https://site.lab.test/api/x?y=1'"))
+    assert response["path"] == "/api/x?y=1"
+    assert response["headers"]["Host"] == "site.lab.test"
+    assert response["headers"]["X-Forwarded-Proto"] == "https"
+    # Forged headers of a client are not forwarded.
+    assert response["headers"]["X-Forwarded-For"] == "127.0.0.1"
+    assert len(response["headers"]["X-Request-ID"]) == 32
 
 
-def test_pages_carry_the_security_headers(host: Host) -> None:
-    answer = host.check_output(f"{HTTPS} --head https://site.lab.test/").lower()
+def test_pages_have_the_security_headers(host: Host) -> None:
+    response = host.check_output(f"{HTTPS} --head https://site.lab.test/").lower()
     for header in (
         "strict-transport-security: max-age=63072000",
         "content-security-policy: default-src 'none'",
         "nosniff",
     ):
-        assert header in answer
-    assert "server: nginx\r" in answer
+        assert header in response
+    assert "server: nginx\r" in response
 
 
-def test_another_name_gets_no_response(host: Host) -> None:
+def test_requests_for_other_names_are_rejected(host: Host) -> None:
     other = "--max-time 10 --resolve other.lab.test:443:127.0.0.1 --resolve other.lab.test:80:127.0.0.1"
-    # 35: the TLS handshake is refused; 52: the connection is closed without a response.
+    # 35: the TLS handshake is rejected; 52: the connection is closed without a response.
     assert host.run(f"curl --silent --insecure {other} https://other.lab.test/").rc == 35
     assert host.run(f"curl --silent {other} http://other.lab.test/").rc == 52
 
 
-def test_old_tls_is_refused(host: Host) -> None:
+def test_old_tls_versions_are_rejected(host: Host) -> None:
     assert host.run(f"{HTTPS} --tls-max 1.1 https://site.lab.test/").rc == 35
     assert host.run(f"{HTTPS} --tls-max 1.2 https://site.lab.test/").rc == 0
 
 
-def test_a_broken_configuration_is_not_served(host: Host) -> None:
-    """A reload with a broken file fails, and the site stays up."""
+def test_an_invalid_configuration_is_not_loaded(host: Host) -> None:
+    """A reload with an invalid file fails, and the site stays up."""
     host.check_output("cp /etc/nginx/nginx.conf /tmp/good.conf && echo 'nonsense' >> /etc/nginx/nginx.conf")
     try:
         assert host.run("nginx -t").rc != 0

@@ -1,4 +1,4 @@
-"""Makes small apps as git repositories, and packs them: make_apps.py DIRECTORY writes DIRECTORY/apps.tar with git/NAME in it."""
+"""Creates small apps as git repositories in an archive: make_apps.py DIRECTORY writes DIRECTORY/apps.tar with git/NAME."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ itsdangerous = "^2.2"
 HERE = Path(__file__).parent
 UV = Path(sys.executable).parent / "uv"
 
-# Each app's files by commit; a later commit adds to those before. "" removes a file.
+# Each app's files by commit; each commit adds to the previous one. "" removes a file.
 APPS: dict[str, list[dict[str, str]]] = {
     "bare": [{"requirements.txt": "itsdangerous\n"}, {"README": "second"}, {"README": "third"}, {"README": "fourth"}],
     "hashed": [{"requirements.in": "itsdangerous\ngunicorn<24\n"}],
@@ -30,7 +30,7 @@ APPS: dict[str, list[dict[str, str]]] = {
     ],
     "uv": [{"pyproject.toml": PROJECT.format(name="uv-app")}],
     "poetry": [{"pyproject.toml": POETRY, "poetry.lock": (HERE / "poetry.lock").read_text()}],
-    # No wheel of it is published.
+    # Published without a wheel.
     "source": [{"requirements.txt": "docopt==0.6.2\nitsdangerous\n"}],
     "unknown": [{"requirements.txt": "outport-has-no-such-package\n"}],
     "conflict": [{"requirements.txt": "flask==3.1.0\nwerkzeug<2\n"}],
@@ -49,13 +49,13 @@ APPS: dict[str, list[dict[str, str]]] = {
 }
 
 
-def run(directory: Path, *words: str) -> None:
-    """Run a command in a directory; it has to succeed."""
-    subprocess.run(words, cwd=directory, check=True, capture_output=True)
+def run(directory: Path, *command: str) -> None:
+    """Run a command in a directory; it must succeed."""
+    subprocess.run(command, cwd=directory, check=True, capture_output=True)
 
 
 def commit(directory: Path, files: dict[str, str]) -> None:
-    """Write an app's files and commit them, with the lock that its kind has."""
+    """Write an app's files and commit them, with the lock file of its kind."""
     for name, text in files.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ def commit(directory: Path, files: dict[str, str]) -> None:
 
 
 def main() -> None:
-    """Make all of them."""
+    """Create all apps."""
     out = Path(sys.argv[1])
     for name, commits in APPS.items():
         directory = out / "git" / name

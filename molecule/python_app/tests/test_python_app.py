@@ -1,4 +1,4 @@
-"""Builds of apps of each kind, and of broken ones."""
+"""Builds of apps of each kind, and of invalid apps."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def only(host: Host, app: str) -> str:
 def test_a_release_runs_its_app(host: Host, app: str) -> None:
     directory = only(host, app)
     module = "shop" if app == "package" else "app"
-    # The package is found in its environment, not in the directory.
+    # The package is imported from the virtual environment, not from the directory.
     where = "/" if app == "package" else f"{directory}/app"
     host.check_output(
         f"cd {where} && runuser -u {app} -- {directory}/venv/bin/python -c 'import {module}; {module}.app'"
@@ -61,19 +61,19 @@ def test_a_release_runs_its_app(host: Host, app: str) -> None:
 
 
 @pytest.mark.parametrize(("app", "kind"), KINDS.items())
-def test_a_release_shows_what_it_is(host: Host, app: str, kind: str) -> None:
-    (reported,) = releases(host, app).values()
-    assert reported["kind"] == kind
-    assert reported["packages"] >= 2
-    assert len(reported["commit"]) == 40
-    assert reported["ref"] == "main"
-    assert reported["subject"].startswith("Change")
-    assert reported["built"].endswith("Z")
-    assert host.file(f"/srv/{app}/venvs/{reported['environment']}/.complete").exists
+def test_a_release_records_its_metadata(host: Host, app: str, kind: str) -> None:
+    (recorded,) = releases(host, app).values()
+    assert recorded["kind"] == kind
+    assert recorded["packages"] >= 2
+    assert len(recorded["commit"]) == 40
+    assert recorded["ref"] == "main"
+    assert recorded["subject"].startswith("Change")
+    assert recorded["built"].endswith("Z")
+    assert host.file(f"/srv/{app}/venvs/{recorded['environment']}/.complete").exists
 
 
 @pytest.mark.parametrize("app", KINDS)
-def test_everything_in_the_lock_has_a_hash(host: Host, app: str) -> None:
+def test_every_requirement_in_the_lock_file_has_a_hash(host: Host, app: str) -> None:
     lock = host.file(f"{only(host, app)}/requirements.lock").content_string
     assert lock.count("==") >= 2
     requirements = lock.replace("\\\n", " ").splitlines()
@@ -81,15 +81,15 @@ def test_everything_in_the_lock_has_a_hash(host: Host, app: str) -> None:
 
 
 @pytest.mark.parametrize("app", KINDS)
-def test_the_app_can_change_nothing_of_its_release(host: Host, app: str) -> None:
-    # Its group may read the file of its settings, and owns nothing else.
+def test_the_app_cannot_modify_its_release(host: Host, app: str) -> None:
+    # Its group can read its environment file, and owns nothing else.
     foreign = f"find /srv/{app} ! -user root -o ! -group root ! -path '/srv/{app}/releases/*/environment'"
     open_to_others = f"find /srv/{app} -perm /022 ! -type l"
     assert host.check_output(foreign) == ""
     assert host.check_output(open_to_others) == ""
 
 
-def test_our_gunicorn_is_added_only_where_it_is_missing(host: Host) -> None:
+def test_gunicorn_is_added_only_when_it_is_missing(host: Host) -> None:
     version = "venv/bin/gunicorn --version"
     assert "version 23." in host.check_output(f"{only(host, 'hashed')}/{version}")
     assert "version 23." not in host.check_output(f"{only(host, 'bare')}/{version}")
@@ -104,7 +104,7 @@ def test_the_deploy_leaves_no_temporary_files(host: Host) -> None:
     assert host.check_output("find /srv -path /srv/git -prune -o -name '.work' -print -o -name '*.part' -print") == ""
 
 
-def test_the_same_lock_is_the_same_environment(host: Host, deploy: Deploy) -> None:
+def test_releases_with_the_same_lock_file_share_an_environment(host: Host, deploy: Deploy) -> None:
     result = deploy("reused", "v1", python_app_repository="file:///srv/git/bare")
     assert result.returncode == 0, result.stdout
     result = deploy("reused", "v2", python_app_repository="file:///srv/git/bare")
@@ -115,8 +115,8 @@ def test_the_same_lock_is_the_same_environment(host: Host, deploy: Deploy) -> No
     assert len(host.check_output("ls /srv/reused/venvs").split()) == 1
 
 
-def test_live_releases_are_kept_and_old_ones_removed(host: Host, deploy: Deploy) -> None:
-    """Of four releases with one to keep: the live one, the one before, the one that a unit runs, and the newest."""
+def test_releases_in_use_are_retained(host: Host, deploy: Deploy) -> None:
+    """With `python_app_keep=1`, the live, previous, running and newest release are retained."""
     app, directory = "pruned", "/srv/pruned/releases"
     names = []
     for ref in ("v1", "v2", "v3"):
@@ -132,13 +132,13 @@ def test_live_releases_are_kept_and_old_ones_removed(host: Host, deploy: Deploy)
     result = deploy(app, "v4", python_app_repository="file:///srv/git/bare", python_app_keep=1)
     host.check_output(f"systemctl stop {app}@{names[2]}.service")
     assert result.returncode == 0, result.stdout
-    left = set(releases(host, app))
-    assert left > set(names)
-    assert len(left) == 4
+    remaining = set(releases(host, app))
+    assert remaining > set(names)
+    assert len(remaining) == 4
     assert not host.file(f"/srv/{app}/venvs/unused").exists
 
 
-BROKEN = {
+INVALID = {
     "unknown": "is not in the package index",
     "conflict": "The requirements contradict each other",
     "syntax": "pyproject.toml is not valid TOML",
@@ -149,8 +149,8 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("app", "cause"), BROKEN.items())
-def test_a_broken_app_reports_its_cause_and_leaves_nothing(host: Host, deploy: Deploy, app: str, cause: str) -> None:
+@pytest.mark.parametrize(("app", "cause"), INVALID.items())
+def test_a_failed_build_reports_its_cause_and_leaves_nothing(host: Host, deploy: Deploy, app: str, cause: str) -> None:
     result = deploy(app)
     assert result.returncode != 0
     assert cause in result.stdout + result.stderr
@@ -193,7 +193,7 @@ def test_hooks_run_as_the_builder_with_the_environment(host: Host, deploy: Deplo
 
 
 def test_an_interrupted_run_is_completed_by_the_next(host: Host, deploy: Deploy) -> None:
-    """A release or an environment without its marker is built again."""
+    """A release or an environment without its marker is rebuilt."""
     directory = only(host, "bare")
     key = releases(host, "bare")[Path(directory).name]["environment"]
     host.check_output(f"rm {directory}/.built /srv/bare/venvs/{key}/.complete /srv/bare/venvs/{key}/bin/gunicorn")
@@ -203,7 +203,7 @@ def test_an_interrupted_run_is_completed_by_the_next(host: Host, deploy: Deploy)
     assert host.file(f"{directory}/venv/bin/gunicorn").exists
 
 
-def test_what_is_built_is_not_built_again(deploy: Deploy) -> None:
+def test_a_complete_release_is_not_rebuilt(deploy: Deploy) -> None:
     result = deploy("package")
     assert result.returncode == 0, result.stdout
     assert "changed=0" in result.stdout
@@ -211,15 +211,15 @@ def test_what_is_built_is_not_built_again(deploy: Deploy) -> None:
 
 def test_a_deploy_key_is_removed_after_the_fetch(host: Host, deploy: Deploy, tmp_path: Path) -> None:
     key = tmp_path / "key"
-    key.write_text("no key, and not asked for by a repository on the host\n")
+    key.write_text("not a key, and not used for a local repository\n")
     result = deploy("package", python_app_deploy_key_file=str(key))
     assert result.returncode == 0, result.stdout
-    assert "not asked for" not in result.stdout
+    assert "not used" not in result.stdout
     assert host.check_output("find /run -maxdepth 1 -name 'outport-deploy-key*'") == ""
 
 
 def test_other_hosts_use_the_first_ones_lock_file_and_wheels(host: Host, tmp_path: Path) -> None:
-    """Two names of one host act as two hosts; a hook empties the second one's cache before it unpacks the first one's archive."""
+    """Two inventory names of one host act as two hosts; a hook empties the cache of the second before it unpacks the archive of the first."""
     command = ["ansible-inventory", "--inventory", os.environ["MOLECULE_INVENTORY_FILE"], "--list"]
     known = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["_meta"]["hostvars"]
     common = {name: value for name, value in next(iter(known.values())).items() if name.startswith("ansible_")}
@@ -235,13 +235,13 @@ def test_other_hosts_use_the_first_ones_lock_file_and_wheels(host: Host, tmp_pat
     hosts = {"one": {"python_app_root": "/srv/one"}, "two": {"python_app_root": "/srv/two", **two}}
     inventory = tmp_path / "hosts.yml"
     inventory.write_text(json.dumps({"all": {"vars": common, "hosts": hosts}}))
-    # One after the other: both would create the user of the one host at the same time.
+    # Serially, because both would create the same user at the same time.
     run = ["ansible-playbook", "--forks", "1", "--inventory", str(inventory), str(SCENARIO / "build.yml")]
     result = subprocess.run(run, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stdout
     first, second = (host.check_output(f"cat /srv/{name}/releases/*/requirements.lock") for name in hosts)
     assert first == second
     host.check_output("/srv/two/releases/*/venv/bin/python -c 'import docopt'")
-    # Nothing was built from source again, in a cache that was empty.
+    # Nothing was built from source again in the empty cache.
     assert host.check_output(f"find {cache}/ -path '*docopt*' -name '*.whl'") == ""
     assert host.check_output("find /srv/two ! -user root -o -name '*.tar'") == ""
