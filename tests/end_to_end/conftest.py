@@ -1,4 +1,4 @@
-"""Fixtures for the whole stack in the lab, as `bin/lab up` leaves it."""
+"""Fixtures for the whole stack in the lab, after `bin/lab up`."""
 
 import json
 import threading
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import testinfra
 from support import loads, plays
-from support.plays import Played
+from support.plays import PlaybookRun
 from testinfra.host import Host
 
 from lab import aws, operations
@@ -22,7 +22,7 @@ from lab.visitor import Visitor
 
 @pytest.fixture
 def site() -> Iterator[Visitor]:
-    """The site, which has to respond before and after the test."""
+    """The site, which must respond before and after the test."""
     visitor = operations.visitor()
     assert visitor.get("/").status == 200
     yield visitor
@@ -39,40 +39,40 @@ def web() -> Host:
 
 @pytest.fixture(scope="session")
 def secret() -> dict[str, Any]:
-    """The database credentials in plain text, as only the app and the operator can read them."""
+    """The database credentials in plain text, which only the app and the operator can read."""
     return aws.database_credentials()
 
 
 @dataclass
 class Visits:
-    """Requests to the app through the proxy, and those without a 200 response."""
+    """Requests to the app through the proxy, and the failed ones: those without a 200 response."""
 
-    asked: int = 0
-    disturbed: list[str] = field(default_factory=list)
+    sent: int = 0
+    failed: list[str] = field(default_factory=list)
 
 
 @pytest.fixture
 def visits(site: Visitor) -> Iterator[Visits]:
     """Send a request to the site every 0.2 s during the test, and count the responses."""
-    found, over = Visits(), threading.Event()
+    found, done = Visits(), threading.Event()
 
-    def ask() -> None:
-        while not over.wait(0.2):
-            found.asked += 1
+    def send() -> None:
+        while not done.wait(0.2):
+            found.sent += 1
             try:
-                answer = site.get("/api/v1/listings")
+                response = site.get("/api/v1/listings")
             except (OSError, HTTPException) as error:
-                found.disturbed.append(f"{type(error).__name__}: {error}")
+                found.failed.append(f"{type(error).__name__}: {error}")
                 continue
-            if answer.status != 200:
-                found.disturbed.append(f"{answer.status} {answer.body[:80].decode(errors='replace')}")
+            if response.status != 200:
+                found.failed.append(f"{response.status} {response.body[:80].decode(errors='replace')}")
 
-    thread = threading.Thread(target=ask)
+    thread = threading.Thread(target=send)
     thread.start()
     try:
         yield found
     finally:
-        over.set()
+        done.set()
         thread.join()
 
 
@@ -80,13 +80,13 @@ def visits(site: Visitor) -> Iterator[Visits]:
 def undisturbed(visits: Visits) -> Iterator[Visits]:
     """Requests that all get a 200 response, before, during and after the test."""
     yield visits
-    assert visits.asked > 0
-    assert visits.disturbed == []
+    assert visits.sent > 0
+    assert visits.failed == []
 
 
 @pytest.fixture
 def new_commit() -> Iterator[str]:
-    """A branch of the app's repository with a commit of its own and the same content."""
+    """A branch of the app's repository with a new commit of the same content."""
     publish(APP, "again", {}, DEPLOYED, "Change nothing")
     yield "again"
     remove_branch(APP, "again")
@@ -112,14 +112,14 @@ def change() -> Iterator[Change]:
 REFUSALS: dict[str, dict[str, object]] = {}
 
 
-def note_refusal(name: str, played: Played, seconds: float, visits: Visits) -> None:
-    """Record a refusal, in .cache/test/refusals.json and for the table at the end."""
+def record_refusal(name: str, played: PlaybookRun, seconds: float, visits: Visits) -> None:
+    """Record a refusal, in .cache/test/refusals.json and for the summary."""
     REFUSALS[name] = {
-        # The last one reports the failure.
+        # The last message is the failure report of the play.
         "message": played.messages[-2].splitlines()[0],
         "seconds": round(seconds, 1),
-        "visits": visits.asked,
-        "disturbed": len(visits.disturbed),
+        "visits": visits.sent,
+        "failed": len(visits.failed),
     }
     file = REPOSITORY / ".cache/test/refusals.json"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -140,13 +140,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the result of each load, and each refusal."""
     if REFUSALS:
-        terminalreporter.section("releases that are refused")
+        terminalreporter.section("refused releases")
     for name, refusal in REFUSALS.items():
         terminalreporter.write_line(
-            f"{name} ({refusal['seconds']} s, {refusal['disturbed']} of {refusal['visits']} visits disturbed): {refusal['message']}"
+            f"{name} ({refusal['seconds']} s, {refusal['failed']} of {refusal['visits']} requests failed): {refusal['message']}"
         )
     if loads.RESULTS:
-        terminalreporter.section("requests while things change")
+        terminalreporter.section("load during changes")
     for name, result in loads.RESULTS.items():
         terminalreporter.write_line(
             f"{name}: {result.failed} of {result.total} failed, {result.retried} retried, "

@@ -1,4 +1,4 @@
-"""Apps of other kinds, by settings alone, in place of the example app, which is deployed again at the end."""
+"""Other kinds of apps, deployed by settings only, instead of the example app, which is restored at the end."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ from lab.layout import AWS_ENDPOINT
 from lab.repositories import address, publish, remove
 from lab.visitor import Visitor
 
-# Each responds to the requests of the fixture `site`, so that they continue while one app replaces another.
+# Each responds to the requests of the fixture `site`, which are sent while one app replaces another.
 BARE = {
     "requirements.txt": "flask\n",
     "app.py": """\
@@ -137,7 +137,7 @@ with connect() as connection, connection.cursor() as cursor:
 MOTTO = 'say "5 $HOME" \\ `date` \' #1 %h'
 QUICK = ("-e", "gunicorn_monitor_seconds=3", "-e", "gunicorn_readiness_delay=1")
 
-Given = tuple[str, ...]
+Options = tuple[str, ...]
 
 
 def version(number: int, revision: int) -> dict[str, str]:
@@ -150,8 +150,8 @@ def version(number: int, revision: int) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def the_example_app_again() -> Iterator[None]:
-    """At the end the app of the lab's settings is live, and no unit of another app runs."""
+def restore_the_example_app() -> Iterator[None]:
+    """Restore the app of the lab's settings; no unit of another app may run."""
     yield
     play("site.yml", *QUICK).passed()
     assert units() == {f"listings@{live()}.service"}
@@ -160,24 +160,24 @@ def the_example_app_again() -> Iterator[None]:
         remove(name)
 
 
-def settings(directory: Path, **changed: Any) -> Given:
+def settings(directory: Path, **changed: Any) -> Options:
     """Options that override the lab's settings with a JSON file."""
     file = directory / "settings.json"
     file.write_text(json.dumps({"app_ref": "main", "app_subdir": "", "app_client_dir": "", **changed}))
     return ("-e", f"@{file}", *QUICK)
 
 
-def test_a_file_with_requirements_is_an_app(undisturbed: Visits, tmp_path: Path) -> None:
+def test_an_app_with_only_a_requirements_file_is_deployed(undisturbed: Visits, tmp_path: Path) -> None:
     """No lock, no hashes, no gunicorn, no health path, no set-up."""
     publish("bare", "main", BARE)
-    given = settings(
+    options = settings(
         tmp_path,
         app_repository=address("bare"),
         app_entry="app:application",
         app_setup_commands=[],
         app_health_path="/",
     )
-    play("site.yml", *given).passed()
+    play("site.yml", *options).passed()
     assert operations.visitor().get("/").body == b"a bare app"
     assert units() == {f"listings@{live()}.service"}
 
@@ -189,7 +189,7 @@ def token() -> str:
 
 
 @pytest.fixture(scope="module")
-def parcel(token: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Given]:
+def parcel(token: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Options]:
     """Options that deploy the package with every setting; its tables are removed afterwards."""
     publish("parcel", "main", version(1, 1), message="Version 1")
     yield settings(
@@ -214,16 +214,16 @@ def parcel(token: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Giv
     )
 
 
-def test_a_package_with_every_setting(undisturbed: Visits, parcel: Given, token: str) -> None:
+def test_a_package_is_deployed_with_every_setting(undisturbed: Visits, parcel: Options, token: str) -> None:
     played = play("site.yml", *parcel).passed()
     visitor = operations.visitor()
     assert visitor.get("/").json() == {"version": 1, "motto": MOTTO, "secret": digest(token)}
     assert units() == units_of(live())
     for name in ("worker", "clock"):
-        assert f"{name} 1 {digest(token)}" in words_of(f"listings-{name}@{live()}.service")
+        assert f"{name} 1 {digest(token)}" in log_of(f"listings-{name}@{live()}.service")
     assert "listings-digest.timer" in timers()
     on_host("sudo systemctl start listings-digest.service")
-    assert f"digest 1 {digest(token)}" in words_of("listings-digest.service")
+    assert f"digest 1 {digest(token)}" in log_of("listings-digest.service")
     assert on_host("cat /srv/listings/live/schema") == "1"
     hashed, plain = visitor.get("/static/parcel.3f2a9c1b.css"), visitor.get("/static/parcel.css")
     assert hashed.body == b"body { color: black }\n"
@@ -234,8 +234,8 @@ def test_a_package_with_every_setting(undisturbed: Visits, parcel: Given, token:
     assert played.changed == []
 
 
-def test_a_secret_is_in_no_file_and_in_no_environment(site: Visitor, parcel: Given, token: str) -> None:
-    """Searches /proc for the initial environment of processes, and the files of the host."""
+def test_a_secret_is_in_no_file_and_in_no_environment(site: Visitor, parcel: Options, token: str) -> None:
+    """Search the initial environments and arguments of processes in /proc, and the files of the host."""
     script = f"""
 import glob, os
 secret = {token.encode()!r}
@@ -251,7 +251,7 @@ for place in places:
         with open(place, "rb") as file:
             content = file.read()
     except (FileNotFoundError, ProcessLookupError):
-        # The process has ended, or the file was removed.
+        # The process has exited, or the file was removed.
         continue
     read += 1
     if secret in content:
@@ -261,19 +261,19 @@ print(read > 1000)
     assert on_host("sudo python3 -", text=script) == "True"
 
 
-def test_a_rollback_includes_the_other_processes(undisturbed: Visits, parcel: Given) -> None:
+def test_a_rollback_includes_the_other_processes(undisturbed: Visits, parcel: Options) -> None:
     first = live()
     publish("parcel", "main", version(2, 1), onto="main", message="Version 2")
     for playbook, number in (("deploy", 2), ("rollback", 1)):
         play(f"playbooks/{playbook}.yml", *parcel).passed()
         assert operations.visitor().get("/").json()["version"] == number
-        # Of the live release only.
+        # Only those of the live release.
         assert units() == units_of(live())
-        assert f"worker {number} " in words_of(f"listings-worker@{live()}.service")
+        assert f"worker {number} " in log_of(f"listings-worker@{live()}.service")
     assert live() == first
 
 
-def test_a_rollback_with_another_schema_revision_is_refused(undisturbed: Visits, parcel: Given) -> None:
+def test_a_rollback_with_another_schema_revision_is_refused(undisturbed: Visits, parcel: Options) -> None:
     first = live()
     publish("parcel", "main", version(3, 2), onto="main", message="Version 3")
     played = play("playbooks/deploy.yml", *parcel).passed()
@@ -309,7 +309,7 @@ def encrypted(text: str) -> str:
 
 
 def digest(text: str) -> str:
-    """The app's view of its secret."""
+    """The digest that the app shows of a secret."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -324,6 +324,6 @@ def timers() -> set[str]:
     return {line.split()[0] for line in shown.splitlines()}
 
 
-def words_of(unit: str) -> str:
+def log_of(unit: str) -> str:
     """The log of a service."""
     return on_host(f"sudo journalctl --no-pager --output=cat --unit={unit}")

@@ -15,7 +15,7 @@ from typing import Any
 import pymysql
 import pytest
 from support.hosts import on_host
-from support.plays import cut_off, play
+from support.plays import kill_during, play
 
 from lab import aws, certificates, operations
 from lab.images import mysql_image
@@ -23,7 +23,7 @@ from lab.layout import REPOSITORY
 from lab.visitor import Visitor
 
 sys.path.insert(0, str(REPOSITORY / "roles/rds_backup/files"))
-# What is there goes to the hosts.
+# The directory is copied to hosts, so it must not contain compiled files.
 sys.dont_write_bytecode = True
 dump, load, server, structure, swap = (
     __import__(f"rds_backup.{part}", fromlist=[part]) for part in ("dump", "load", "server", "structure", "swap")
@@ -106,25 +106,25 @@ def test_a_dump_of_every_kind_of_object_restores_with_mysqls_own_client(database
     server.execute(database, "CREATE USER 'gone'@'%'")
     server.execute(database, "GRANT ALL ON nasty.* TO 'gone'@'%'")
     mysql("nasty", NASTY)
-    made = dump.Dump(database, "nasty")
-    sql = b"".join(made.sql())
+    dumped = dump.Dump(database, "nasty")
+    sql = b"".join(dumped.sql())
     mysql("nasty_copy", sql)
 
     before, after = checksums(database, "nasty"), checksums(database, "nasty_copy")
     for table in before:
-        rows = made.manifest["tables"][table]["rows"]
+        rows = dumped.manifest["tables"][table]["rows"]
         print(f"{table:12} {rows:3} rows  CHECKSUM TABLE {before[table]:>11} {after.get(table, '-'):>11}")
-    print(f"{len(sql)} bytes, {made.manifest['seconds']} s; {', '.join(made.manifest['code'])}")
+    print(f"{len(sql)} bytes, {dumped.manifest['seconds']} s; {', '.join(dumped.manifest['code'])}")
     assert after == before
     assert len(before) == 10
-    load.verify(database, "nasty_copy", made.manifest, ALL_CODE)
-    assert {title.split()[0] for title in made.manifest["code"]} == set(ALL_CODE)
+    load.verify(database, "nasty_copy", dumped.manifest, ALL_CODE)
+    assert {title.split()[0] for title in dumped.manifest["code"]} == set(ALL_CODE)
     # No definition contains the account `gone`: the restoring account is the definer.
     assert "DEFINER=" not in sql.decode()
     for table, schema in (("views", "table"), ("routines", "routine"), ("triggers", "trigger"), ("events", "event")):
         query = f"SELECT DISTINCT definer FROM information_schema.{table} WHERE {schema}_schema = 'nasty_copy'"
         assert server.rows(database, query) == [(f"{aws.database_credentials()['username']}@%",)]
-    (warning,) = made.manifest["warnings"]
+    (warning,) = dumped.manifest["warnings"]
     assert warning.startswith("the view broken is not valid")
     # The restored objects work: the function in the view, and the triggers in their order.
     server.execute(database, "USE nasty_copy")
@@ -139,14 +139,14 @@ def test_differences_from_the_manifest_are_reported(database: Any) -> None:
     server.execute(database, "CREATE TABLE nasty.a (id INT, f FLOAT)")
     server.execute(database, "INSERT INTO nasty.a VALUES (1, 16777217), (2, 0.1)")
     server.execute(database, "CREATE VIEW nasty.v AS SELECT id FROM nasty.a")
-    made = dump.Dump(database, "nasty")
-    lines = b"".join(made.sql()).splitlines(keepends=True)
+    dumped = dump.Dump(database, "nasty")
+    lines = b"".join(dumped.sql()).splitlines(keepends=True)
     load.load(database, "nasty_copy", "nasty", lines)
-    load.verify(database, "nasty_copy", made.manifest, ALL_CODE)
+    load.verify(database, "nasty_copy", dumped.manifest, ALL_CODE)
     server.execute(database, "UPDATE nasty_copy.a SET f = 0.2 WHERE id = 2")
     server.execute(database, "DROP VIEW nasty_copy.v")
     with pytest.raises(load.RestoreError, match="VIEW v: is missing") as error:
-        load.verify(database, "nasty_copy", made.manifest, ALL_CODE)
+        load.verify(database, "nasty_copy", dumped.manifest, ALL_CODE)
     assert "a: checksum " in str(error.value)
     with pytest.raises(load.RestoreError, match="is incomplete"):
         load.load(database, "nasty_copy", "nasty", lines[:-1])
@@ -170,12 +170,12 @@ CREATE EVENT event_{word} ON SCHEDULE EVERY 1 DAY STARTS '2030-01-01' DO DELETE 
 
 
 class KilledError(BaseException):
-    """The process ends here."""
+    """The simulated kill of the process."""
 
 
 @contextmanager
 def killed_after(monkeypatch: pytest.MonkeyPatch, statements: int) -> Iterator[None]:
-    """Simulate the end of the process after a number of statements."""
+    """Simulate a kill of the process after a number of statements."""
     sent = 0
 
     def count(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -196,18 +196,20 @@ def killed_after(monkeypatch: pytest.MonkeyPatch, statements: int) -> Iterator[N
         yield
 
 
-def test_a_swap_that_is_killed_anywhere_is_undone_or_completed(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_swap_that_is_killed_at_any_statement_is_undone_or_completed(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dumps: dict[str, Any] = {}
     for name, sql in (("good", GOOD), ("damaged", DAMAGED)):
         server.drop_schema(database, LIVE)
         create(database, LIVE)
         mysql(LIVE, sql)
-        made = dump.Dump(database, LIVE)
-        dumps[name] = (b"".join(made.sql()).splitlines(keepends=True), made.manifest)
+        dumped = dump.Dump(database, LIVE)
+        dumps[name] = (b"".join(dumped.sql()).splitlines(keepends=True), dumped.manifest)
     notes = {"dump": "good", "present": "damaged", "before": f"{LIVE}_before_1"}
     outcomes: list[str] = []
     for statements in range(100):
-        fresh(database, dumps)
+        reset(database, dumps)
         load.load(database, swap.incoming(LIVE), LIVE, dumps["good"][0], (dump.TABLES,))
         swap.note(database, LIVE, notes)
         try:
@@ -218,7 +220,7 @@ def test_a_swap_that_is_killed_anywhere_is_undone_or_completed(database: Any, mo
             outcomes.append("completed" if swapped else "undone")
         else:
             break
-        # What the next run does.
+        # As the next run does.
         if swapped:
             swap.complete(database, LIVE, lambda name: dumps[name][0])
             load.verify(database, LIVE, dumps["good"][1], ALL_CODE)
@@ -230,9 +232,9 @@ def test_a_swap_that_is_killed_anywhere_is_undone_or_completed(database: Any, mo
             assert not server.schema_exists(database, notes["before"])
         assert not server.schema_exists(database, swap.incoming(LIVE))
     else:
-        pytest.fail("the swap never ended")
+        pytest.fail("the swap did not complete")
     print(outcomes)
-    # The renaming is the middle.
+    # The point of no return is the renaming, in the middle.
     assert min(outcomes.count("undone"), outcomes.count("completed")) > 5
     assert outcomes == sorted(outcomes, reverse=True)
     # A complete swap can be undone as well.
@@ -240,14 +242,14 @@ def test_a_swap_that_is_killed_anywhere_is_undone_or_completed(database: Any, mo
     load.verify(database, LIVE, dumps["damaged"][1], ALL_CODE)
 
 
-def fresh(database: Any, dumps: dict[str, Any]) -> None:
-    """Make the damaged schema live, without remains of a restore."""
+def reset(database: Any, dumps: dict[str, Any]) -> None:
+    """Make the damaged schema live, and remove the remains of a restore."""
     for suffix in ("_incoming", "_before_1"):
         server.drop_schema(database, f"{LIVE}{suffix}")
     load.load(database, LIVE, "mysql", dumps["damaged"][0])
 
 
-# The whole procedure, by the playbooks.
+# The whole procedure, with the playbooks.
 
 
 def send(site: Visitor, text: str) -> Any:
@@ -257,12 +259,12 @@ def send(site: Visitor, text: str) -> Any:
 
 
 def rows_of(database: Any, table: str) -> int:
-    """How many rows the app's table has."""
+    """The number of rows of the app's table."""
     return int(server.rows(database, f"SELECT COUNT(*) FROM listings.{table}")[0][0])
 
 
 def test_damaged_data_are_restored_and_no_write_is_lost_silently(site: Visitor, database: Any) -> None:
-    assert send(site, "Kept by the backup").status == 201
+    assert send(site, "Before the backup").status == 201
     on_host("sudo systemctl start outport-rds-backup")
     before = checksums(database, "listings")
     server.execute(database, "DELETE FROM listings.message")
@@ -275,30 +277,32 @@ def test_damaged_data_are_restored_and_no_write_is_lost_silently(site: Visitor, 
 
     refused = play("playbooks/restore.yml", "-e", "dump=newest", "-e", "into=live").refused()
     assert "Without a terminal, confirm with -e confirm=lab" in refused.text
-    assert send(site, "Nothing was begun").status == 201
+    assert send(site, "Before the restore").status == 201
 
-    answers: list[Any] = []
-    over = threading.Event()
+    responses: list[Any] = []
+    done = threading.Event()
 
-    def visit() -> None:
-        while not over.wait(0.1):
-            sent = send(site, f"Sent meanwhile {len(answers)}")
-            answers.append((sent.status, sent.headers.get("retry-after"), site.get("/index.html").status))
+    def send_messages() -> None:
+        while not done.wait(0.1):
+            sent = send(site, f"During the restore {len(responses)}")
+            responses.append((sent.status, sent.headers.get("retry-after"), site.get("/index.html").status))
 
-    thread = threading.Thread(target=visit)
+    thread = threading.Thread(target=send_messages)
     thread.start()
     try:
         played = play("playbooks/restore.yml", "-e", "dump=newest", "-e", "into=live", "-e", "confirm=lab")
     finally:
-        over.set()
+        done.set()
         thread.join()
     played.passed()
     reported = played.text
     assert "are lost: table rows now in the dump difference" in reported
-    assert {status for status, _, _ in answers} == {201, 503}
-    assert {retry for status, retry, _ in answers if status == 503} == {"30"}
-    assert {page for _, _, page in answers} == {200}
-    print(f"{sum(status == 503 for status, _, _ in answers)} of {len(answers)} messages were refused meanwhile")
+    assert {status for status, _, _ in responses} == {201, 503}
+    assert {retry for status, retry, _ in responses if status == 503} == {"30"}
+    assert {page for _, _, page in responses} == {200}
+    print(
+        f"{sum(status == 503 for status, _, _ in responses)} of {len(responses)} messages were refused during the restore"
+    )
     # The dump taken before the restore is newer, and damaged.
     before_restore, backup = re.findall(r"(\S+Z) +(?:before-restore|backup) ", play("playbooks/restore.yml").stdout)[:2]
     assert f"Dump {backup} is live" in reported
@@ -307,13 +311,13 @@ def test_damaged_data_are_restored_and_no_write_is_lost_silently(site: Visitor, 
     assert {name: after[name] for name in after if name not in ("message", "rate_limit")} == {
         name: before[name] for name in before if name not in ("message", "rate_limit")
     }
-    accepted_after = len(answers) - max(number for number, answer in enumerate(answers) if answer[0] == 503) - 1
-    kept = re.findall(r"listings_before_\d+", reported)[-1]
-    # Every accepted message is in the live or in the former live data.
-    accepted = sum(status == 201 for status, _, _ in answers)
-    old = int(server.rows(database, f"SELECT COUNT(*) FROM {kept}.message")[0][0])
+    accepted_after = len(responses) - max(number for number, response in enumerate(responses) if response[0] == 503) - 1
+    retained = re.findall(r"listings_before_\d+", reported)[-1]
+    # Every accepted message is in the live data or in the previous data.
+    accepted = sum(status == 201 for status, _, _ in responses)
+    old = int(server.rows(database, f"SELECT COUNT(*) FROM {retained}.message")[0][0])
     assert old == 1 + accepted - accepted_after
-    for schema in (kept, "listings_scratch"):
+    for schema in (retained, "listings_scratch"):
         played = play("playbooks/restore.yml", "-e", f"discard={schema}").passed()
         assert not server.schema_exists(database, schema)
 
@@ -321,9 +325,9 @@ def test_damaged_data_are_restored_and_no_write_is_lost_silently(site: Visitor, 
 def test_a_killed_restore_is_undone_by_the_next_run(site: Visitor, database: Any) -> None:
     count = rows_of(database, "message")
     options = ("-e", "dump=newest", "-e", "into=live", "-e", "confirm=lab")
-    cut_off("Stop the other processes|other processes are stopped", 0, "playbooks/restore.yml", *options)
-    answer = send(site, "Refused")
-    assert (answer.status, answer.headers["retry-after"]) == (503, "30")
+    kill_during("Stop the other processes|other processes are stopped", 0, "playbooks/restore.yml", *options)
+    response = send(site, "Refused")
+    assert (response.status, response.headers["retry-after"]) == (503, "30")
     deployed = play("playbooks/deploy.yml").refused()
     assert "Complete or undo it first: ansible-playbook playbooks/restore.yml" in deployed.text
     played = play("playbooks/restore.yml").passed()

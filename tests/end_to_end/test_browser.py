@@ -1,4 +1,4 @@
-"""The site in a real browser: search, send a listing with photos, moderate it, write a message."""
+"""The site in a real browser: search, submit a listing with photos, moderate it, send a message."""
 
 import io
 import random
@@ -37,7 +37,7 @@ def moderator() -> None:
     add_moderator(NAME, PASSWORD)
 
 
-def complaints(page: Page) -> list[str]:
+def violations(page: Page) -> list[str]:
     """Return axe-core's violations on the page."""
     found = Axe().run(page).response["violations"]
     return [f"{entry['id']} ({entry['impact']}): {entry['nodes'][0]['html'][:200]}" for entry in found]
@@ -52,7 +52,7 @@ def listen(page: Page) -> list[str]:
 
 
 def visit(browser: Browser, **options: Any) -> BrowserContext:
-    """A visitor; the site's authority is the lab's, whose certificates other tests verify."""
+    """A browser context; it accepts the lab's certificates, which other tests verify."""
     base = f"https://{operations.visitor().domain}"
     context = browser.new_context(base_url=base, ignore_https_errors=True, **options)
     context.set_default_timeout(15_000)
@@ -61,7 +61,7 @@ def visit(browser: Browser, **options: Any) -> BrowserContext:
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A visitor with a wide screen."""
+    """A browser context with a wide screen."""
     found = visit(browser, viewport={"width": 1280, "height": 900})
     yield found
     found.close()
@@ -107,7 +107,7 @@ def fill(page: Page, title: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_every_page_is_accessible_and_fits(browser: Browser, width: str, scheme: Any) -> None:
+def test_every_page_is_accessible_and_does_not_scroll_horizontally(browser: Browser, width: str, scheme: Any) -> None:
     context = visit(browser, viewport={"width": WIDTHS[width], "height": 900}, color_scheme=scheme)
     page = context.new_page()
     errors = listen(page)
@@ -116,19 +116,19 @@ def test_every_page_is_accessible_and_fits(browser: Browser, width: str, scheme:
     for path in [*public, "/moderation/", "/moderation/listings/16", "/moderation/messages", "/moderation/audit"]:
         page.goto(path)
         page.wait_for_load_state("networkidle")
-        assert complaints(page) == [], path
+        assert violations(page) == [], path
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
     assert errors == []
     page.context.clear_cookies()
     for path in ("/moderation/login", "/nothing-here"):
         page.goto(path)
-        assert complaints(page) == [], path
+        assert violations(page) == [], path
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(15, 27, 34)"
     assert dark == (scheme == "dark")
     context.close()
 
 
-def test_searching_keeps_its_state_in_the_address(page: Page) -> None:
+def test_the_url_has_the_state_of_a_search(page: Page) -> None:
     page.goto("/index.html")
     page.get_by_label("Search the listings").fill("oak punt")
     page.get_by_role("button", name="Search").click()
@@ -162,7 +162,7 @@ def test_searching_keeps_its_state_in_the_address(page: Page) -> None:
     expect(page.get_by_role("heading", name="Saltbox house")).to_be_visible()
 
 
-def test_a_listing_with_two_photos_goes_from_the_form_to_the_board(context: BrowserContext, page: Page) -> None:
+def test_a_listing_with_two_photos_is_submitted_moderated_and_published(context: BrowserContext, page: Page) -> None:
     title = f"Dory {secrets.token_hex(4)} 🛶"
     fill(page, title)
     files = [{"name": f"{n}.jpg", "mimeType": "image/jpeg", "buffer": picture(n)} for n in range(2)]
@@ -180,7 +180,7 @@ def test_a_listing_with_two_photos_goes_from_the_form_to_the_board(context: Brow
     tab = context.new_page()
     errors = listen(tab)
     log_in(tab)
-    # The oldest are first: the last page has it.
+    # The oldest are listed first, so it is on the last page.
     while tab.get_by_role("link", name=title).count() == 0:
         tab.get_by_role("link", name="Next page").click()
     assert tab.get_by_role("link", name=title).count() == 1
@@ -199,24 +199,24 @@ def test_a_listing_with_two_photos_goes_from_the_form_to_the_board(context: Brow
     for image in shown.all():
         assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
     address = shown.first.get_attribute("src") or ""
-    answer = operations.visitor().get(address)
-    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
-    assert b"Maker-secret" not in answer.body
-    keys = in_bucket()
-    print(f"{title}: {page.url}; the bucket holds {len(keys)} objects, such as {keys[0]}")
+    response = operations.visitor().get(address)
+    assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert b"Maker-secret" not in response.body
+    keys = bucket_keys()
+    print(f"{title}: {page.url}; the bucket has {len(keys)} objects, such as {keys[0]}")
     assert not [key for key in keys if address.split("/")[-1].split("-")[0] in key]
     page.goto("/index.html")
     expect(page.locator("#latest h3").first).to_have_text(title)
 
 
-def in_bucket() -> list[str]:
+def bucket_keys() -> list[str]:
     """The keys of all photos in the media bucket."""
     s3 = aws.client("s3")
     bucket = next(b["Name"] for b in s3.list_buckets()["Buckets"] if "-media-" in b["Name"])
     return [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket, Prefix="photos/")["Contents"]]
 
 
-def test_a_form_shows_what_is_wrong_as_one_types(page: Page) -> None:
+def test_a_form_shows_validation_errors_during_input(page: Page) -> None:
     page.goto("/submit.html")
     page.get_by_role("button", name="Send the listing").click()
     expect(page.locator("#title-error")).to_have_text("Please fill this in.")
@@ -234,7 +234,7 @@ def test_a_form_shows_what_is_wrong_as_one_types(page: Page) -> None:
     expect(page.get_by_label("Title")).to_have_value("Kettle")
 
 
-def test_a_zip_with_the_name_of_a_photo_is_refused_next_to_it(context: BrowserContext) -> None:
+def test_a_zip_with_the_name_of_a_photo_is_rejected(context: BrowserContext) -> None:
     page = context.new_page()
     page.goto("/submit.html")
     page.get_by_label("Choose photos").set_input_files(
@@ -245,7 +245,7 @@ def test_a_zip_with_the_name_of_a_photo_is_refused_next_to_it(context: BrowserCo
     expect(page.locator("#photo-list li")).to_have_count(0)
 
 
-def test_photos_of_a_form_that_was_open_for_a_day_are_sent_again(page: Page) -> None:
+def test_photos_of_a_form_that_was_open_for_a_day_are_uploaded_again(page: Page) -> None:
     sent = []
     page.on("request", lambda request: request.method == "POST" and sent.append(request.url.rsplit("/", 1)[1]))
     page.clock.install()
@@ -279,7 +279,7 @@ def test_a_photo_that_is_removed_during_its_upload_blocks_nothing(page: Page) ->
     assert receipt.startswith(f"https://{operations.visitor().domain}/submissions/")
 
 
-def test_photos_are_put_in_order_by_keyboard(page: Page) -> None:
+def test_photos_are_reordered_by_keyboard(page: Page) -> None:
     page.goto("/submit.html")
     page.get_by_label("Choose photos").set_input_files([photo(f"{n}.jpg") for n in range(1, 4)])
     expect(page.locator("#photo-list progress")).to_have_count(0)
@@ -303,20 +303,20 @@ def test_every_file_that_is_not_a_photo_is_reported(page: Page) -> None:
     expect(page.locator("#photo-list li")).to_have_count(1)
 
 
-def test_the_link_to_the_content_leaves_the_filters_as_they_are(page: Page) -> None:
+def test_the_skip_link_does_not_change_the_filters(page: Page) -> None:
     page.goto("/listings.html")
     expect(page.locator("#listings .card").first).to_be_visible()
     page.get_by_label("Words").fill("punt")
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
     page.get_by_role("link", name="Skip to the content").focus()
     page.keyboard.press("Enter")
     expect(page.locator("main")).to_be_focused()
     expect(page.get_by_label("Words")).to_have_value("punt")
-    assert asked == []
+    assert requested == []
 
 
-def test_a_search_that_fails_is_reported_alone(context: BrowserContext) -> None:
+def test_a_failed_search_shows_only_its_error(context: BrowserContext) -> None:
     page = context.new_page()
     page.goto("/listings.html?q=nothing-like-it")
     expect(page.locator("#nothing")).to_be_visible()
@@ -332,20 +332,20 @@ def test_a_search_that_fails_is_reported_alone(context: BrowserContext) -> None:
     expect(page.locator("#listings-status")).to_be_focused()
 
 
-def test_a_partly_invalid_url_shows_what_is_valid(page: Page) -> None:
+def test_a_partly_invalid_url_applies_the_valid_filters(page: Page) -> None:
     page.goto("/listings.html?q=punt&category=nope&min_price=abc&sort=toString")
     expect(page.locator("#listings .card")).to_have_count(1)
     assert [chip.inner_text() for chip in page.locator("#active li").all()] == ["“punt”"]
 
 
-def test_a_missing_page_of_the_list_leads_to_the_first(context: BrowserContext) -> None:
+def test_an_invalid_cursor_shows_the_first_page(context: BrowserContext) -> None:
     page = context.new_page()
     page.goto("/listings.html?q=punt&cursor=nonsense")
     expect(page.locator("#listings .card")).to_have_count(1)
     assert page.url.endswith("/listings.html?q=punt")
 
 
-def test_on_a_phone_a_search_shows_what_it_finds(browser: Browser) -> None:
+def test_a_search_on_a_phone_scrolls_to_its_results(browser: Browser) -> None:
     context = visit(browser, viewport={"width": 390, "height": 844})
     page = context.new_page()
     page.goto("/listings.html")
@@ -358,14 +358,14 @@ def test_on_a_phone_a_search_shows_what_it_finds(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("width", [320, 375, 840, 1056])
-def test_nothing_covers_anything_at_any_width(browser: Browser, width: int) -> None:
+def test_no_elements_overlap_at_any_width(browser: Browser, width: int) -> None:
     context = visit(browser, viewport={"width": width, "height": 900})
     page = context.new_page()
     for path in [*(f"/{name}.html" for name in PAGES), "/listings/16"]:
         page.goto(path)
         page.wait_for_load_state("networkidle")
         for link in page.locator(".site-header a").all():
-            # Each corner has to receive the click itself.
+            # Each side must receive the click itself.
             box = link.bounding_box() or {}
             for x in (3, box["width"] - 3):
                 link.click(trial=True, position={"x": x, "y": box["height"] / 2})
@@ -391,14 +391,19 @@ def test_enter_in_a_field_of_a_waiting_listing_does_not_publish_it(page: Page) -
     expect(page.locator(".lead")).to_contain_text("Waiting since")
 
 
-def test_a_failed_submission_is_kept_and_sent_again(context: BrowserContext) -> None:
+def test_a_message_that_failed_is_retained_and_can_be_sent_again(context: BrowserContext) -> None:
     page = context.new_page()
     page.goto("/contact.html")
     page.get_by_label("Your name").fill("A visitor")
     page.get_by_label("Your e-mail").fill("visitor@example.org")
     page.get_by_label("Your message").fill(f"Hello {secrets.token_hex(4)}")
-    away = {"status": 503, "headers": {"Retry-After": "1"}, "content_type": "application/problem+json", "body": "{}"}
-    page.route("**/api/v1/messages", lambda route: route.fulfill(**away))
+    unavailable = {
+        "status": 503,
+        "headers": {"Retry-After": "1"},
+        "content_type": "application/problem+json",
+        "body": "{}",
+    }
+    page.route("**/api/v1/messages", lambda route: route.fulfill(**unavailable))
     page.get_by_role("button", name="Send the message").click()
     expect(page.locator("#contact-form-note")).to_contain_text("nothing is lost")
     page.unroute("**/api/v1/messages")
@@ -427,8 +432,8 @@ def test_each_page_opens_from_disk_with_no_network(browser: Browser, name: str) 
     context = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True)
     page = context.new_page()
     errors = listen(page)
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
     page.goto((CLIENT / f"{name}.html").as_uri())
     expect(page.get_by_role("note")).to_contain_text("opened this page from disk")
     if name == "index":
@@ -450,15 +455,15 @@ def test_each_page_opens_from_disk_with_no_network(browser: Browser, name: str) 
     else:
         expect(page.get_by_label("Category").locator("option")).to_have_count(9)
     assert errors == []
-    assert {address.split(":")[0] for address in asked} == {"file"}
-    assert complaints(page) == []
+    assert {address.split(":")[0] for address in requested} == {"file"}
+    assert violations(page) == []
     context.close()
 
 
-def test_each_page_is_light(page: Page) -> None:
+def test_each_page_is_small(page: Page) -> None:
     for name in PAGES:
         sizes: dict[str, int] = {}
-        page.on("response", lambda answer, sizes=sizes: sizes.update({answer.url: len(answer.body())}))
+        page.on("response", lambda response, sizes=sizes: sizes.update({response.url: len(response.body())}))
         page.goto(f"/{name}.html")
         page.wait_for_load_state("networkidle")
         weight = sum(size for url, size in sizes.items() if not re.search(r"\.(jpg|webp)$|/api/", url))

@@ -23,18 +23,18 @@ from lab import aws, operations
 from lab.load import Load, plan_for_site
 from lab.visitor import Visitor
 
-AWAY = 20
+OUTAGE = 20
 RATE = 100
 LISTINGS = 100_000
 SCHEMA = "outport_explain"
 
 
-def site_serves(site: Visitor) -> bool:
-    """Return whether a list gets a response."""
+def site_responds(site: Visitor) -> bool:
+    """Return whether the list of listings responds with 200."""
     return site.get("/api/v1/listings?limit=1").status == 200
 
 
-def kept_messages() -> Counter[str]:
+def stored_messages() -> Counter[str]:
     """Return the texts of the messages in the site's database, and the count of each."""
     engine = create_engine(aws.database_url(aws.database_credentials()["dbname"]))
     with engine.connect() as connection:
@@ -50,20 +50,20 @@ def test_an_outage_of_the_database_loses_nothing_and_no_request_fails_after_it()
         time.sleep(5)
         began = time.monotonic()
         rds.stop_db_instance(DBInstanceIdentifier=database)
-        while site_serves(site):
+        while site_responds(site):
             assert time.monotonic() - began < 30
-        answer = site.get("/api/v1/listings")
-        assert int(answer.headers["retry-after"]) > 0
+        response = site.get("/api/v1/listings")
+        assert int(response.headers["retry-after"]) > 0
         assert site.get("/index.html").status == 200
         assert site.get("/healthz").status == 200
         assert (site.get("/readyz").status, site.get("/readyz").json()) == (503, {"status": "unavailable"})
-        time.sleep(AWAY)
+        time.sleep(OUTAGE)
         rds.start_db_instance(DBInstanceIdentifier=database)
-        while not site_serves(site):
+        while not site_responds(site):
             assert time.monotonic() - began < 120
         time.sleep(15)
     result = load.result
-    loads.quote("database away", result)
+    loads.record("database outage", result)
     assert set(result.by_status) <= {"200", "201", "503"}, result.by_status
     failed = [visit for visit in result.visits if visit.outcome == "503"]
     assert {visit.kind for visit in failed}.isdisjoint({"page"})
@@ -71,34 +71,34 @@ def test_an_outage_of_the_database_loses_nothing_and_no_request_fails_after_it()
     written = [visit for visit in result.visits if visit.kind == "message" and visit.outcome == "201"]
     first_write = min(visit.at for visit in written if visit.at > last)
     print(
-        f"{result.by_status}; away from {failed[0].at:.1f} s to {last:.1f} s; first good write at {first_write:.1f} s"
+        f"{result.by_status}; outage from {failed[0].at:.1f} s to {last:.1f} s; first successful write at {first_write:.1f} s"
     )
     # After the first response, no request fails: the pool has no dead connection.
-    back = min(
+    recovered = min(
         visit.at
         for visit in result.visits
-        if visit.at > failed[0].at + AWAY and visit.kind == "api" and visit.outcome == "200"
+        if visit.at > failed[0].at + OUTAGE and visit.kind == "api" and visit.outcome == "200"
     )
-    assert last < back + 2, (last, back)
+    assert last < recovered + 2, (last, recovered)
     sent = [
         (load.plan.message(number), visit.outcome)
         for number, visit in enumerate(result.visits)
         if visit.kind == "message"
     ]
-    kept = kept_messages()
-    assert {message["body"] for message, outcome in sent if outcome != "503"} <= set(kept)
+    stored = stored_messages()
+    assert {message["body"] for message, outcome in sent if outcome != "503"} <= set(stored)
     refused = [message for message, outcome in sent if outcome == "503"]
     # When a connection is lost during a commit, its outcome is unknown.
     print(
-        f"of {len(refused)} messages answered with 503, {sum(kept[message['body']] for message in refused)} were kept"
+        f"of {len(refused)} messages with a 503 response, {sum(stored[message['body']] for message in refused)} were stored"
     )
     for message in refused:
-        answer = site.request(
+        response = site.request(
             "POST", "/api/v1/messages", json.dumps(message).encode(), {"Content-Type": "application/json"}
         )
-        assert answer.status == 201
-    kept = kept_messages()
-    assert {kept[message["body"]] for message, _ in sent} == {1}
+        assert response.status == 201
+    stored = stored_messages()
+    assert {stored[message["body"]] for message, _ in sent} == {1}
 
 
 @pytest.fixture(scope="module")
@@ -132,20 +132,20 @@ SUBMISSION = {
 }
 
 
-def is_fine(name: str, answer: TestResponse) -> bool:
-    """Return whether a response is the normal one."""
-    return answer.status_code in ((403,) if name == "a guess" else (200, 201))
+def is_expected(name: str, response: TestResponse) -> bool:
+    """Return whether a response is the expected one."""
+    return response.status_code in ((403,) if name == "a guess" else (200, 201))
 
 
 def guess(client: FlaskClient, number: int) -> TestResponse:
-    """Try to log in, from an address of its own; that it was wrong is counted when the answer is already made."""
+    """Try to log in with a wrong password, from a unique address; the failure is counted after the response is complete."""
     found = re.search('name="csrf_token" value="([^"]+)"', client.get("/moderation/login").text)
     assert found
     form = {"csrf_token": found[1], "name": "keeper", "password": "a guess"}
     return client.post("/moderation/login", data=form, environ_overrides={"REMOTE_ADDR": f"192.0.2.{number}"})
 
 
-# Those of another number send something else.
+# The content of a request depends on its number.
 REQUESTS: dict[str, Callable[[FlaskClient, int], TestResponse]] = {
     "a list": lambda client, _: client.get("/api/v1/listings"),
     "a listing's page": lambda client, _: client.get("/listings/777"),
@@ -166,7 +166,7 @@ class Killer:
     seen: int = 0
 
     def count(self, connection: Connection, *_: Any) -> None:
-        """Count what is done."""
+        """Count a statement or a commit."""
         self.seen += 1
         if self.seen == self.after:
             self._kill(connection)
@@ -186,7 +186,7 @@ class Killer:
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_a_connection_that_ends_at_any_moment_loses_no_message(
+def test_a_connection_that_is_lost_at_any_statement_loses_no_message(
     large: Flask, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     client, server, outcomes = large.test_client(), create_engine(aws.database_url("")), []
@@ -195,20 +195,20 @@ def test_a_connection_that_ends_at_any_moment_loses_no_message(
     for after in range(1, 20):
         killer = Killer(server, after)
         event.listen(engine, "after_cursor_execute", killer.count)
-        answer = REQUESTS[name](client, after)
+        response = REQUESTS[name](client, after)
         event.remove(engine, "after_cursor_execute", killer.count)
-        outcomes.append(answer.status_code)
-        assert is_fine(name, answer) or answer.status_code == 503, (after, outcomes)
-        assert "retry-after" in answer.headers or answer.status_code != 503
-        # A leaked connection is missing permanently.
+        outcomes.append(response.status_code)
+        assert is_expected(name, response) or response.status_code == 503, (after, outcomes)
+        assert "retry-after" in response.headers or response.status_code != 503
+        # The pool would lose a leaked connection permanently.
         assert engine.pool.checkedout() == 0, (after, outcomes)
-        assert is_fine(name, REQUESTS[name](client, after))
+        assert is_expected(name, REQUESTS[name](client, after))
         if killer.seen < after:
             break
     server.dispose()
     print(f"{name}: {outcomes}")
     assert "bug" not in caplog.messages
-    assert len(outcomes) > 1, "nothing was asked of the database"
+    assert len(outcomes) > 1, "no statement was sent to the database"
 
 
 @pytest.mark.parametrize(("name", "table"), [("a message", "message"), ("a submission", "listing")])
@@ -221,15 +221,15 @@ def test_a_commit_without_a_response_is_not_stored_twice(large: Flask, name: str
 
     with large.app_context():
         engine = db.engine
-    # Makes the row of the rate limit, whose count is the first commit from now on.
+    # Creates the row of the rate limit; its update is the first commit of the next request.
     REQUESTS[name](client, 20)
     before, killer = count(), Killer(server, after=2)
     event.listen(engine, "commit", killer.commit)
-    answer = REQUESTS[name](client, 0)
+    response = REQUESTS[name](client, 0)
     event.remove(engine, "commit", killer.commit)
-    assert answer.status_code == 503
+    assert response.status_code == 503
     assert count() == before + 1
-    assert is_fine(name, REQUESTS[name](client, 0))
+    assert is_expected(name, REQUESTS[name](client, 0))
     assert count() == before + 1
     server.dispose()
 
@@ -249,18 +249,18 @@ def explain(app: Flask, path: str) -> Plan:
     """Send a request ten times and read MySQL's plan of its query of the listings."""
     seen: list[tuple[str, Any]] = []
 
-    def keep(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+    def record(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         if "FROM listing" in statement:
             seen.append((statement, parameters))
 
     client, times = app.test_client(), []
     with app.app_context():
-        event.listen(db.engine, "before_cursor_execute", keep)
+        event.listen(db.engine, "before_cursor_execute", record)
         for _ in range(10):
             began = time.perf_counter()
             assert client.get(path).status_code == 200
             times.append((time.perf_counter() - began) * 1000)
-        event.remove(db.engine, "before_cursor_execute", keep)
+        event.remove(db.engine, "before_cursor_execute", record)
         with db.engine.connect() as connection:
             rows = connection.exec_driver_sql("EXPLAIN FORMAT=TRADITIONAL " + seen[0][0], seen[0][1]).mappings().all()
     row = next(row for row in rows if row["table"] == "listing")
@@ -281,7 +281,7 @@ QUERIES = {
     "/api/v1/listings?place=Nain": ("ix_listing_place_newest", False),
     "/api/v1/listings?q=saltbox+kitchen": ("ix_listing_text", False),
     "/api/v1/listings?q=accordion&category=community": ("ix_listing_text", False),
-    # Counted in an index, whichever.
+    # Any index.
     "/api/v1/categories": (None, True),
     "/api/v1/places": ("ix_listing_place_newest", False),
     "/api/v1/listings/777": ("PRIMARY", True),

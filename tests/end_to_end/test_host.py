@@ -17,7 +17,7 @@ def live_unit(web: Host) -> str:
     return f"listings@{web.check_output('basename $(readlink /srv/listings/live)')}.service"
 
 
-def test_nothing_has_failed(web: Host) -> None:
+def test_no_unit_has_failed(web: Host) -> None:
     assert web.check_output("systemctl list-units --failed --no-legend --plain") == ""
 
 
@@ -29,7 +29,7 @@ def test_the_app_runs_as_its_own_user(web: Host) -> None:
 
 
 def test_the_app_is_sandboxed(web: Host) -> None:
-    """systemd's own measure, out of 10; a plain unit gets 9."""
+    """The exposure level by systemd-analyze, in tenths: at most 20; a unit without a sandbox has about 90."""
     verdict = web.run("systemd-analyze security --no-pager --threshold=20 %s", live_unit(web))
     assert verdict.rc == 0, verdict.stdout[-300:]
 
@@ -55,7 +55,7 @@ def test_the_password_is_nowhere_on_the_host(secret: dict[str, Any], site: Visit
     journal = "cat >/dev/shm/word; journalctl --no-pager --all | grep -F -f /dev/shm/word; rm /dev/shm/word"
     for search in (files, processes, journal):
         assert found(search, secret["password"]) == ""
-    # And each search finds an existing word.
+    # Each search works: it finds an existing word.
     assert "/etc/outport-rds-backup.json" in found(files, "snapshot_prefix")
     assert "/environ" in found(processes, "DATABASE_CREDENTIALS_FILE")
     assert "Started listings@" in found(journal, "Started listings@")
@@ -74,7 +74,7 @@ def test_the_credentials_on_disk_are_ciphertext(web: Host, secret: dict[str, Any
         assert value not in file.content_string
 
 
-def test_the_host_has_its_role_and_no_keys(web: Host) -> None:
+def test_the_host_has_its_iam_role_and_no_access_keys(web: Host) -> None:
     token = web.check_output(
         "curl -s -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token"
     )
@@ -109,7 +109,7 @@ def test_the_certificate_renews_and_is_used(web: Host, site: Visitor) -> None:
     environment = web.check_output("systemctl show --property=Environment --value certbot.service")
     assert "REQUESTS_CA_BUNDLE=" in environment
     web.check_output("env %s certbot renew --force-renewal --no-random-sleep-on-renew", environment)
-    # nginx changes its workers a moment after the reload.
+    # nginx replaces its workers shortly after the reload.
     deadline = time.monotonic() + 10
     while site.certificate()["serialNumber"] == before and time.monotonic() < deadline:
         time.sleep(0.2)

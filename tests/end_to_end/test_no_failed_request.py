@@ -20,7 +20,7 @@ Loads = Callable[[str], AbstractContextManager[None]]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def settings_serve_afterwards() -> Iterator[None]:
+def restore_the_release() -> Iterator[None]:
     """Restore the release of the settings for the next module."""
     yield
     if shown("web-1") is not None:
@@ -36,7 +36,7 @@ def load() -> Loads:
     def under_load(name: str) -> Iterator[None]:
         with Load(replace(plan, addresses=(operations.find_host("web-1").public,))) as load:
             yield
-        loads.quote(name, load.result)
+        loads.record(name, load.result)
         assert load.result.total >= loads.AT_LEAST
         assert load.result.failed == 0, str(load.result)
 
@@ -55,19 +55,19 @@ def test_no_request_fails_during_a_rollback(load: Loads, change: Change) -> None
     with load("rollback"):
         rollback().passed()
     assert shown("web-1") == before
-    assert_a_rollback_is_kept(change)
+    assert_a_rollback_persists(change)
     assert shown("web-1") == before
 
 
-def assert_a_rollback_is_kept(change: Change) -> None:
-    """Settings with the commit that was rolled back stop each run before it changes the release, and it lists the choices."""
-    kept = live()
+def assert_a_rollback_persists(change: Change) -> None:
+    """When the settings name the commit that was rolled back, each run stops before it changes the release, and lists the options."""
+    before = live()
     for playbook in ("playbooks/deploy.yml", "site.yml"):
         # With another setting, the commit is another release.
         played = play(playbook, "-e", f"app_ref={change.ref}", "-e", '{"app_environment": {"OTHER": "1"}}').refused()
         messages = played.messages[0]
         assert f"('{change.ref}') was rolled back at" in messages
-        assert live() == kept
+        assert live() == before
     commit = re.findall(r"-e ref=([0-9a-f]{40})", messages)
     assert "-e redeploy=true" in messages
     assert on_host("cat /srv/listings/live/release.json").count(commit[0]) == 1

@@ -24,7 +24,7 @@ def test_a_missing_setting_is_refused_before_the_first_change(site: Visitor) -> 
     assert played.changed == []
 
 
-def test_a_name_that_does_not_resolve_gets_no_certificate(site: Visitor) -> None:
+def test_no_certificate_is_issued_for_a_name_that_does_not_resolve(site: Visitor) -> None:
     """The new name is refused; the former one is still live, with its certificate."""
     played = play("site.yml", "--extra-vars", "site_domain=elsewhere.lab.test").refused()
     assert "No certificate was issued for elsewhere.lab.test" in played.stdout
@@ -34,7 +34,7 @@ def test_a_name_that_does_not_resolve_gets_no_certificate(site: Visitor) -> None
 
 
 def test_a_database_that_does_not_respond_stops_the_release(site: Visitor, new_commit: str) -> None:
-    serving = live()
+    before = live()
     database = operations.status().databases[0].id
     freezer = next(Path("/sys/fs/cgroup").glob(f"**/{CGROUP}/database-{database}/cgroup.freeze"))
     freezer.write_text("1")
@@ -51,4 +51,4 @@ def test_a_database_that_does_not_respond_stops_the_release(site: Visitor, new_c
     assert "The release got no traffic, and the previous release is still live." in reported
     assert "The cause: The command 'flask --app run db upgrade' failed (exit code 1): " in reported
     assert reported.count("Background on this error") == 1
-    assert live() == serving
+    assert live() == before

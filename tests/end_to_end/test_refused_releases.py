@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
-from conftest import Change, Visits, note_refusal
+from conftest import Change, Visits, record_refusal
 from support.hosts import live, on_host, releases, shown, units
-from support.plays import cut_off, deploy
+from support.plays import deploy, kill_during
 
 from lab.layout import REPOSITORY
 from lab.repositories import APP, DEPLOYED, publish, remove_branch
@@ -40,25 +40,25 @@ def upgrade():
 
 
 def after(seconds: int, then: str) -> str:
-    """An entry point whose workers do something some time after their start."""
+    """An entry point whose workers execute `then` some seconds after their start."""
     return (
-        f"{RUN}{GOOD}def doom():\n    time.sleep({seconds})\n{then}threading.Thread(target=doom, daemon=True).start()\n"
+        f"{RUN}{GOOD}def fail():\n    time.sleep({seconds})\n{then}threading.Thread(target=fail, daemon=True).start()\n"
     )
 
 
 def once_live(then: str) -> str:
-    """An entry point whose workers do something one second after their release went live."""
+    """An entry point whose workers execute `then` one second after their release went live."""
     wait = (
         "    own = os.path.basename(os.path.dirname(os.getcwd()))\n"
         '    while os.path.basename(os.readlink("/srv/listings/live")) != own:\n        time.sleep(0.1)\n'
     )
     return (
-        f"{RUN}{GOOD}def doom():\n{wait}    time.sleep(1)\n{then}threading.Thread(target=doom, daemon=True).start()\n"
+        f"{RUN}{GOOD}def fail():\n{wait}    time.sleep(1)\n{then}threading.Thread(target=fail, daemon=True).start()\n"
     )
 
 
 def before_requests(then: str) -> str:
-    """An entry point that responds to some requests itself."""
+    """An entry point that executes `then` before each request."""
     return f"{RUN}{GOOD}@app.before_request\ndef answer():\n{then}"
 
 
@@ -67,16 +67,16 @@ class Bad:
     """A bad release: the files that differ from the good one, options of the run, and what the message has to contain."""
 
     name: str
-    says: tuple[str, ...]
+    messages: tuple[str, ...]
     files: tuple[tuple[str, str], ...] = ()
     options: tuple[str, ...] = NO_SET_UP
     built: bool = True
     served: bool = False
 
 
-def bad_entry(name: str, entry: str, *says: str, options: tuple[str, ...] = (), served: bool = False) -> Bad:
+def bad_entry(name: str, entry: str, *messages: str, options: tuple[str, ...] = (), served: bool = False) -> Bad:
     """A release with a bad run.py."""
-    return Bad(name, says, (("app/run.py", entry),), (*NO_SET_UP, *options), served=served)
+    return Bad(name, messages, (("app/run.py", entry),), (*NO_SET_UP, *options), served=served)
 
 
 BAD = [
@@ -87,7 +87,7 @@ BAD = [
         "no shelf for the books",
     ),
     bad_entry(
-        "dies while it serves",
+        "dies while it is live",
         once_live('    print("out of ink", flush=True)\n    os.kill(os.getppid(), signal.SIGKILL)\n'),
         "the release exited while it was live",
         "out of ink",
@@ -125,7 +125,7 @@ BAD = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def the_settings_own_release() -> Iterator[None]:
+def restore_the_release() -> Iterator[None]:
     """The release of the settings is live before and after the tests of this file."""
     assert shown() is None
     yield
@@ -143,14 +143,14 @@ def branch() -> Iterator[str]:
 
 def refuse(name: str, ref: str, options: tuple[str, ...], visits: Visits, built: bool) -> str:
     """Deploy a release that is refused; return the messages, after checking that nothing of it remains and the previous release is live."""
-    serving, directories, began = live(), releases(), time.monotonic()
+    before, directories, began = live(), releases(), time.monotonic()
     played = deploy(ref, *options).refused()
-    note_refusal(name, played, time.monotonic() - began, visits)
-    assert live() == serving
-    assert units() == {f"listings@{serving}.service"}
+    record_refusal(name, played, time.monotonic() - began, visits)
+    assert live() == before
+    assert units() == {f"listings@{before}.service"}
     assert on_host("test -e /srv/listings/deploy.lock || echo free") == "free"
     if not built:
-        # Older ones may have been removed.
+        # Old releases may have been pruned.
         assert releases() <= directories
     return "\n".join(played.messages)
 
@@ -161,10 +161,10 @@ def test_a_bad_release_is_refused(visits: Visits, branch: str, bad: Bad) -> None
 
     `leaks` gets the signal that the kernel sends to a worker that takes too much: a lab host can't limit memory.
     """
-    publish(APP, branch, dict(bad.files), DEPLOYED, f"Be no good: {bad.name}")
+    publish(APP, branch, dict(bad.files), DEPLOYED, f"Bad release: {bad.name}")
     messages = refuse(bad.name, branch, bad.options, visits, bad.built)
-    assert [words for words in bad.says if words not in messages] == [], messages
-    assert len(visits.disturbed) <= (15 if bad.served else 0), visits.disturbed
+    assert [message for message in bad.messages if message not in messages] == [], messages
+    assert len(visits.failed) <= (15 if bad.served else 0), visits.failed
 
 
 def test_errors_in_the_traffic_roll_a_release_back(visits: Visits, branch: str) -> None:
@@ -172,41 +172,43 @@ def test_errors_in_the_traffic_roll_a_release_back(visits: Visits, branch: str) 
     entry = before_requests(
         '    if request.path.startswith("/api/"):\n        print("no stamps", flush=True)\n        return "", 500\n'
     )
-    publish(APP, branch, {"app/run.py": entry}, "lab", "Be no good for visitors")
+    publish(APP, branch, {"app/run.py": entry}, "lab", "Return errors")
     messages = refuse("errors for visitors", branch, NO_SET_UP, visits, True)
     assert re.search(r"\d+ of \d+ responses were errors \(\d+ %\); the baseline is \d+ %", messages)
     assert "was rolled back after" in messages
     assert "no stamps" in messages
-    assert 3 <= len(visits.disturbed) <= 25
+    assert 3 <= len(visits.failed) <= 25
     # Only while it was live: the last responses are good again.
-    disturbed = len(visits.disturbed)
+    failed = len(visits.failed)
     time.sleep(2)
-    assert len(visits.disturbed) == disturbed
+    assert len(visits.failed) == failed
 
 
 def test_a_full_disk_is_reported(undisturbed: Visits, branch: str) -> None:
-    """A real one: the build's directory is on a disk of 1 MB."""
-    publish(APP, branch, {"app/requirements.txt": "flask\ngunicorn\n"}, "lab", "Need other packages")
+    """The build's directory is on a real file system of 1 MB."""
+    publish(APP, branch, {"app/requirements.txt": "flask\ngunicorn\n"}, "lab", "Change the requirements")
     with mounted("/var/cache/outport-build", "size=1m"):
         messages = refuse("disk full", branch, NO_SET_UP, undisturbed, False)
     assert "was not built. The disk is full: /var/cache/outport-build has 0 MB left." in messages
     assert "Free space on /var/cache/outport-build" in messages
 
 
-def test_a_lock_of_another_run_is_respected(undisturbed: Visits, branch: str, request: pytest.FixtureRequest) -> None:
+def test_a_deploy_lock_of_another_run_is_respected(
+    undisturbed: Visits, branch: str, request: pytest.FixtureRequest
+) -> None:
     held = {"user": "ops", "machine": "desk-1", "process": 77, "purpose": "deploy of main", "since": time.time() - 300}
     lock = "/srv/listings/deploy.lock"
     on_host(f"sudo tee {lock} >/dev/null <<'END'\n{json.dumps(held)}\nEND")
     request.addfinalizer(lambda: on_host(f"sudo rm -f {lock}"))
-    serving, began = live(), time.monotonic()
+    before, began = live(), time.monotonic()
     played = deploy(branch).refused()
-    note_refusal("lock of another run", played, time.monotonic() - began, undisturbed)
+    record_refusal("lock of another run", played, time.monotonic() - began, undisturbed)
     messages = played.messages[0]
     assert "Another run holds the deploy lock: deploy of main by ops@desk-1, since 5 min." in messages
     assert "run this again with -e break_lock=true" in messages
-    # The other run still holds it.
+    # The lock is unchanged.
     assert json.loads(on_host(f"cat {lock}")) == held
-    assert live() == serving
+    assert live() == before
     played = deploy(branch, "-e", "break_lock=true", *QUICK).passed()
     assert on_host(f"test -e {lock} || echo free") == "free"
 
@@ -223,7 +225,7 @@ def test_a_lock_of_another_run_is_respected(undisturbed: Visits, branch: str, re
 )
 def test_a_killed_run_is_completed_by_the_next(undisturbed: Visits, change: Change, task: str, seconds: float) -> None:
     """Killed during `task`, `seconds` after its start."""
-    cut_off(rf"TASK \[{re.escape(task)}", seconds, "playbooks/deploy.yml", "-e", f"ref={change.ref}")
+    kill_during(rf"TASK \[{re.escape(task)}", seconds, "playbooks/deploy.yml", "-e", f"ref={change.ref}")
     assert on_host("test -e /srv/listings/deploy.lock && echo held") == "held"
     deploy(change.ref, *QUICK).passed()
     assert shown("web-1") == change.mark

@@ -15,18 +15,18 @@ from lab.visitor import Visitor
     "path", ["/", "/index.html", "/listings.html", "/contact.html", "/resources.html", "/submit.html"]
 )
 def test_pages_are_served_over_verified_https(site: Visitor, path: str) -> None:
-    answer = site.get(path)
-    assert answer.status == 200
-    assert answer.headers["content-type"].startswith("text/html")
-    assert b"<title>" in answer.body
+    response = site.get(path)
+    assert response.status == 200
+    assert response.headers["content-type"].startswith("text/html")
+    assert b"<title>" in response.body
 
 
 @pytest.mark.parametrize("path", ["/styles.css", "/scripts.js", "/scripts/listings.js", "/newfoundland_cover.jpg"])
-def test_the_pages_files_are_served(site: Visitor, path: str) -> None:
+def test_static_files_are_served(site: Visitor, path: str) -> None:
     assert site.get(path).status == 200
 
 
-def test_the_certificate_is_for_the_domain_and_fresh(site: Visitor) -> None:
+def test_the_certificate_is_valid_for_the_domain_and_thirty_days(site: Visitor) -> None:
     certificate = site.certificate()
     assert ("DNS", site.domain) in certificate["subjectAltName"]
     assert ssl.cert_time_to_seconds(certificate["notAfter"]) > time.time() + 30 * 86400
@@ -55,15 +55,15 @@ def test_listings_come_from_mysql(site: Visitor, secret: dict[str, Any]) -> None
         engine.dispose()
 
 
-def test_the_app_reports_it_is_ready(site: Visitor) -> None:
+def test_the_health_and_readiness_endpoints_respond(site: Visitor) -> None:
     assert site.get("/healthz").status == 200
     assert site.get("/readyz").status == 200
 
 
 def test_an_unknown_page_is_the_apps_own_404(site: Visitor) -> None:
-    answer = site.get("/nothing-here")
-    assert answer.status == 404
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    response = site.get("/nothing-here")
+    assert response.status == 404
+    assert "default-src 'none'" in response.headers["content-security-policy"]
 
 
 def test_a_request_can_be_traced_to_the_log(site: Visitor, web: Any) -> None:

@@ -15,18 +15,18 @@ import pytest
 from lab import aws, operations
 from lab.layout import REPOSITORY
 
-LIMIT = 90
+TIMEOUT = 90
 CONTEXT = {"Application": "listings", "Environment": "lab"}
 
 
-def at_a_terminal(command: list[str], answers: list[tuple[str, str]]) -> tuple[int, str]:
+def at_a_terminal(command: list[str], replies: list[tuple[str, str]]) -> tuple[int, str]:
     """Run a command at a terminal and type each reply after its prompt; return the exit status and the terminal's output."""
     process, terminal = pty.fork()
     if process == 0:
         os.chdir(REPOSITORY)
         os.execv(command[0], command)
-    shown, seen, waiting = "", 0, list(answers)
-    deadline = time.monotonic() + LIMIT
+    shown, seen, waiting = "", 0, list(replies)
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         if select.select([terminal], [], [], 0.5)[0]:
             try:
@@ -40,14 +40,14 @@ def at_a_terminal(command: list[str], answers: list[tuple[str, str]]) -> tuple[i
             os.write(terminal, f"{waiting.pop(0)[1]}\n".encode())
     else:
         os.kill(process, signal.SIGKILL)
-        pytest.fail(f"{command} did not end: {shown[-1000:]}")
+        pytest.fail(f"{command} timed out: {shown[-1000:]}")
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", shown)
 
 
 def encrypt(*options: str, text: str = "") -> tuple[int, str]:
     """Run playbooks/encrypt.yml without a terminal; return its exit status and its output on one line."""
     command = [str(REPOSITORY / "bin/lab"), "play", "playbooks/encrypt.yml", *options]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=LIMIT, check=False)
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     return done.returncode, " ".join((done.stdout + done.stderr).split())
 
 

@@ -31,8 +31,8 @@ def run(command: str) -> str:
 @pytest.mark.parametrize("command", sorted(set(COMMANDS)))
 def test_a_command_of_the_page_runs(command: str) -> None:
     if " ID" in command or "/ID/" in command:
-        answer = operations.visitor().get("/healthz")
-        request = answer.headers["x-request-id"]
+        response = operations.visitor().get("/healthz")
+        request = response.headers["x-request-id"]
         assert request in run(command.replace("ID", request))
     else:
         assert run(command).strip()

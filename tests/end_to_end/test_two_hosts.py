@@ -31,7 +31,7 @@ def two_hosts() -> Iterator[None]:
 def test_no_request_fails_during_a_rolling_deploy(change: Change) -> None:
     with Load(loads.plan()) as load:
         deploy(change.ref).passed()
-    loads.quote("rolling deploy to two hosts", load.result)
+    loads.record("rolling deploy to two hosts", load.result)
     assert [shown(host) for host in HOSTS] == [change.mark] * len(HOSTS)
     assert load.result.failed == 0, str(load.result)
 
@@ -40,24 +40,24 @@ def test_no_request_fails_while_the_second_host_reboots() -> None:
     with Load(loads.plan()) as load:
         before = booted("web-2")
         # The connection is closed by the reboot, so the exit status is meaningless.
-        ask("web-2", "sudo systemctl reboot")
+        output_of("web-2", "sudo systemctl reboot")
         wait_until_back("web-2", before)
-        # Both are up for a while.
+        # Load on both hosts after the reboot.
         time.sleep(5)
-    loads.quote("reboot of one of two hosts", load.result)
+    loads.record("reboot of one of two hosts", load.result)
     assert load.result.failed == 0, str(load.result)
 
 
-@pytest.mark.parametrize(("broken", "has_it"), [("web-1", []), ("web-2", ["web-1"])])
-def test_the_first_failure_stops_the_deploy(broken: str, has_it: list[str]) -> None:
-    """The first host switches alone: when it fails, the other one is untouched; when the other one fails, it keeps its release."""
+@pytest.mark.parametrize(("broken", "switched"), [("web-1", []), ("web-2", ["web-1"])])
+def test_the_first_failure_stops_the_deploy(broken: str, switched: list[str]) -> None:
+    """The first host switches first: when it fails, the second is untouched; when the second fails, the first keeps the new release."""
     name = on_host("hostname", broken)
     last = f'import socket\nif socket.gethostname() == "{name}":\n    raise RuntimeError("not on this host")\n'
     entry = on_host("cat /srv/listings/live/app/run.py")
     publish(APP, "half", {"app/run.py": f"{entry}\n{last}"}, onto=DEPLOYED)
     before = {host: live(host) for host in HOSTS}
     try:
-        # The set-up would fail as well, on the first host.
+        # Without set-up commands, which would already fail on the first host.
         played = deploy(
             "half",
             "-e",
@@ -72,25 +72,25 @@ def test_the_first_failure_stops_the_deploy(broken: str, has_it: list[str]) -> N
     reported = played.text
     played.refused()
     assert "RuntimeError: not on this host" in reported
-    assert [host for host in HOSTS if live(host) != before[host]] == has_it
+    assert [host for host in HOSTS if live(host) != before[host]] == switched
     assert all(serves(host) for host in HOSTS)
-    if has_it:
+    if switched:
         assert "already: listings-lab-web-1." in reported
         assert "rollback.yml" in reported
     else:
         assert "Untouched hosts: listings-lab-web-2." in reported
-    if has_it:
-        # As the message suggests: rolled back everywhere.
+    if switched:
+        # As the message suggests: roll back all hosts.
         rollback("-e", "gunicorn_monitor_seconds=2").passed()
         assert {host: live(host) for host in HOSTS} == before
 
 
-def ask(host: str, command: str) -> str:
+def output_of(host: str, command: str) -> str:
     """Return the output of a command on a host; empty when it can't be reached."""
-    words = [*operations.ssh_command(operations.find_host(host)), command]
+    argv = [*operations.ssh_command(operations.find_host(host)), command]
     try:
         return subprocess.run(
-            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10, check=False
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10, check=False
         ).stdout.strip()
     except subprocess.TimeoutExpired:
         return ""
@@ -98,7 +98,7 @@ def ask(host: str, command: str) -> str:
 
 def booted(host: str) -> str:
     """Return the start time of a host's systemd; empty when it can't be reached."""
-    return ask(host, "systemctl show --property=UserspaceTimestamp --value")
+    return output_of(host, "systemctl show --property=UserspaceTimestamp --value")
 
 
 def wait_until_back(host: str, before: str) -> None:
@@ -110,6 +110,4 @@ def wait_until_back(host: str, before: str) -> None:
         if found and found != before and serves(host):
             return
         time.sleep(0.5)
-    pytest.fail(
-        f"{host} does not serve 120 seconds after its reboot was asked for; it last began: {found or 'unknown'}"
-    )
+    pytest.fail(f"{host} is not ready 120 seconds after its reboot; its last start: {found or 'unknown'}")

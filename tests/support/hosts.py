@@ -41,7 +41,7 @@ def shown(host: str = "web-1") -> str | None:
 
 
 def serves(host: str) -> bool:
-    """Return whether a host responds, also from its database."""
+    """Return whether a host responds, including from its database."""
     try:
         return visitor_of(host).get("/api/v1/listings").status == 200
     except OSError:

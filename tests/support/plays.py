@@ -1,4 +1,4 @@
-"""Runs of playbooks in the lab, as an operator starts them."""
+"""Playbook runs in the lab, as an operator starts them."""
 
 import itertools
 import os
@@ -18,11 +18,11 @@ from lab.layout import NUMBER, REPOSITORY
 _LOGS = REPOSITORY / ".cache/test/plays"
 _numbers = itertools.count(1)
 # The runs of the current test, shown when it fails.
-DONE: list["Played"] = []
+DONE: list["PlaybookRun"] = []
 
 
 @dataclass(frozen=True)
-class Played:
+class PlaybookRun:
     """A completed run: its arguments, exit status, whole output, and log file."""
 
     arguments: tuple[str, ...]
@@ -49,12 +49,12 @@ class Played:
         """The tasks that reported a change."""
         return [line for line in self.stdout.splitlines() if line.startswith("changed:")]
 
-    def passed(self) -> "Played":
+    def passed(self) -> "PlaybookRun":
         """Assert that the run succeeded."""
         assert self.code == 0, str(self)
         return self
 
-    def refused(self) -> "Played":
+    def refused(self) -> "PlaybookRun":
         """Assert that the run failed."""
         assert self.code != 0, str(self)
         return self
@@ -64,11 +64,11 @@ class Played:
         messages = [f"failed: {message}" for message in self.messages]
         end = self.stdout.splitlines()[-25:]
         return "\n".join(
-            [f"{' '.join(self.arguments)}: exit code {self.code}", *messages, *end, f"The whole output: {self.log}"]
+            [f"{' '.join(self.arguments)}: exit code {self.code}", *messages, *end, f"The complete output: {self.log}"]
         )
 
 
-def play(*arguments: str, text: str | None = None, timeout: float = 600) -> Played:
+def play(*arguments: str, text: str | None = None, timeout: float = 600) -> PlaybookRun:
     """Run ansible-playbook in the lab, with `text` as its input."""
     source: dict[str, object] = {"stdin": subprocess.DEVNULL} if text is None else {"input": text}
     done = subprocess.run(
@@ -84,22 +84,22 @@ def play(*arguments: str, text: str | None = None, timeout: float = 600) -> Play
     _LOGS.mkdir(parents=True, exist_ok=True)
     log = _LOGS / f"lab-{NUMBER}-{next(_numbers):03}-{Path(arguments[0]).stem}.log"
     log.write_text(done.stdout)
-    DONE.append(Played(arguments, done.returncode, done.stdout, log))
+    DONE.append(PlaybookRun(arguments, done.returncode, done.stdout, log))
     return DONE[-1]
 
 
-def deploy(ref: str, *options: str) -> Played:
+def deploy(ref: str, *options: str) -> PlaybookRun:
     """Deploy a ref."""
     return play("playbooks/deploy.yml", "-e", f"ref={ref}", *options)
 
 
-def rollback(*options: str) -> Played:
+def rollback(*options: str) -> PlaybookRun:
     """Roll back to the previous release."""
     return play("playbooks/rollback.yml", *options)
 
 
-def cut_off(at: str, seconds: float, *arguments: str) -> None:
-    """Start a run, and kill all of it some seconds after a line of its output that the regular expression `at` matches."""
+def kill_during(at: str, seconds: float, *arguments: str) -> None:
+    """Start a run, and kill it with all child processes, some seconds after a line of its output matches the regular expression `at`."""
     with subprocess.Popen(
         [str(REPOSITORY / "bin/lab"), "play", *arguments],
         cwd=REPOSITORY,
@@ -117,9 +117,9 @@ def cut_off(at: str, seconds: float, *arguments: str) -> None:
             if re.search(at, line):
                 break
         else:
-            pytest.fail(f"The run ended before '{at}':\n{seen[-3000:]}")
+            pytest.fail(f"The run exited before '{at}':\n{seen[-3000:]}")
         time.sleep(seconds)
-        # Ansible's workers have their own sessions.
+        # Ansible's workers have their own sessions, so killing the process group is not enough.
         for number in [process.pid, *_descendants(process.pid)]:
             os.kill(number, signal.SIGKILL)
 
