@@ -16,13 +16,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".cache" / "test"
 PROGRAMS = ROOT / ".venv" / "bin"
-LONGEST = 900
-LINES = 150
-OLDER = "bookworm"
-# Labs of the tests; lower numbers are for users.
+TIMEOUT = 900
+LOG_TAIL = 150
+OLDER_SUITE = "bookworm"
+# The labs of the tests; users have the lower numbers.
 LABS = (8, 9)
 # End-to-end tests of the second lab, in this order: the last one leaves a second host.
-OF_THE_SECOND = ("any_app", "backup", "browser", "host", "site", "terminal", "troubleshooting", "two_hosts")
+SECOND_LAB = ("any_app", "backup", "browser", "host", "site", "terminal", "troubleshooting", "two_hosts")
 
 
 class Run:
@@ -46,7 +46,7 @@ class Run:
         if report:
             report.unlink(missing_ok=True)
         began = time.monotonic()
-        self._say(f"… {name}")
+        self._log(f"… {name}")
         with log.open("w") as output:
             try:
                 code = subprocess.run(
@@ -60,7 +60,7 @@ class Run:
                     check=False,
                 ).returncode
             except subprocess.TimeoutExpired:
-                output.write(f"\n{name} did not end within {timeout:.0f} seconds.\n")
+                output.write(f"\n{name} timed out after {timeout:.0f} seconds.\n")
                 code = 1
         passed, failed = count(report) if report and report.exists() else (0, 0)
         if code and not failed:
@@ -71,22 +71,22 @@ class Run:
             f"{'✗' if failed else '✓'} {name}: {passed} passed, {failed} failed  {time.monotonic() - began:.0f} s"
         )
         if failed:
-            reported = "\n  | ".join([reported, *log.read_text(errors="replace").splitlines()[-LINES:]])
+            reported = "\n  | ".join([reported, *log.read_text(errors="replace").splitlines()[-LOG_TAIL:]])
         with self._lock:
             self.passed += passed
             self.failed += failed
-        self._say(reported)
+        self._log(reported)
         return not failed
 
-    def _say(self, words: str) -> None:
+    def _log(self, text: str) -> None:
         minutes, seconds = divmod(int(time.monotonic() - self.began), 60)
         with self._lock:
-            print(f"{minutes:3}:{seconds:02} {words}", flush=True)
+            print(f"{minutes:3}:{seconds:02} {text}", flush=True)
 
 
 def environment(lab: int, soak: bool) -> dict[str, str]:
     """Return the environment of a check: the project's tools first in the path, plain output, and the given lab only."""
-    longer = {"OUTPORT_SOAK": "1", "MOLECULE_SUITE": OLDER} if soak else {}
+    soak_variables = {"OUTPORT_SOAK": "1", "MOLECULE_SUITE": OLDER_SUITE} if soak else {}
     return {
         **os.environ,
         "PATH": f"{PROGRAMS}:{os.environ['PATH']}",
@@ -96,7 +96,7 @@ def environment(lab: int, soak: bool) -> dict[str, str]:
         # Not that of production, which would query a real account.
         "ANSIBLE_INVENTORY": str(ROOT / "tests/data/inventory.yml"),
         "OUTPORT_LAB": str(lab or ""),
-        **longer,
+        **soak_variables,
     }
 
 
@@ -170,7 +170,7 @@ def pytest(run: Run, name: str, arguments: list[str], lab: int = 0) -> None:
     """Run pytest and count its tests."""
     report = LOGS / f"{name.replace(':', '').replace(' ', '-')}.xml"
     command = ["pytest", "-p", "no:cacheprovider", f"--junitxml={report}", *arguments]
-    run.check(name, command, LONGEST, report, lab)
+    run.check(name, command, TIMEOUT, report, lab)
 
 
 def roles(run: Run, lab: int) -> None:
@@ -179,7 +179,7 @@ def roles(run: Run, lab: int) -> None:
         return
     for scenario in sorted(directory.parent.name for directory in (ROOT / "molecule").glob("*/molecule.yml")):
         command = [*lab_environment(), "molecule", "test", "-s", scenario]
-        run.check(f"molecule: {scenario}", command, LONGEST, LOGS / f"molecule-{scenario}.xml", lab)
+        run.check(f"molecule: {scenario}", command, TIMEOUT, LOGS / f"molecule-{scenario}.xml", lab)
 
 
 def stack(run: Run, lab: int) -> None:
@@ -200,14 +200,14 @@ def stack(run: Run, lab: int) -> None:
 def share(lab: int) -> list[str]:
     """Return the end-to-end test modules of a lab."""
     if lab == LABS[1]:
-        return list(OF_THE_SECOND)
+        return list(SECOND_LAB)
     found = sorted(path.stem.removeprefix("test_") for path in (ROOT / "tests/end_to_end").glob("test_*.py"))
-    return [name for name in found if name not in OF_THE_SECOND]
+    return [name for name in found if name not in SECOND_LAB]
 
 
 def bring_up(run: Run, lab: int, until: str) -> bool:
     """Start a lab up to a stage."""
-    command = ["bin/lab", "up", "--until", until, *(["--suite", OLDER] if run.soak else [])]
+    command = ["bin/lab", "up", "--until", until, *(["--suite", OLDER_SUITE] if run.soak else [])]
     return run.check(f"{' '.join(command)} (lab {lab})", command, 1800, lab=lab)
 
 
@@ -233,20 +233,18 @@ LANES: tuple[tuple[tuple[str, Callable[[Run], None]], ...], ...] = (
 
 def main() -> int:
     """Run the requested stages; return the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="bin/test", description="Run the project's checks; without a name, all of them."
-    )
+    parser = argparse.ArgumentParser(prog="bin/test", description="Run the project's checks: the given stages, or all.")
     parser.add_argument("stage", nargs="*", choices=[*STAGES, SOAK, []], help=", ".join([*STAGES, SOAK]))
-    asked = parser.parse_args().stage or STAGES
-    wanted = {*asked, "roles", "stack"} if SOAK in asked else set(asked)
-    run = Run(SOAK in asked)
+    requested = parser.parse_args().stage or STAGES
+    stages = {*requested, "roles", "stack"} if SOAK in requested else set(requested)
+    run = Run(SOAK in requested)
     install(run)
-    labs = LABS if {"roles", "stack"} & wanted else ()
+    labs = LABS if {"roles", "stack"} & stages else ()
     for lab in labs:
         run.check(f"bin/lab down (lab {lab}, of an interrupted run)", ["bin/lab", "down"], lab=lab)
     try:
         with ThreadPoolExecutor() as pool:
-            lanes = [[work for name, work in lane if name in wanted] for lane in LANES]
+            lanes = [[work for name, work in lane if name in stages] for lane in LANES]
             list(pool.map(lambda lane: [work(run) for work in lane], lanes))
     finally:
         for lab in labs:

@@ -43,7 +43,7 @@ def test_the_cause_is_reported_once_without_gunicorns_own_frames() -> None:
     ]
 
 
-def test_requests_that_differ_by_numbers_alone_are_reported_once() -> None:
+def test_log_lines_that_differ_only_in_numbers_are_reported_once() -> None:
     lines = [f'{{"ms": {number}, "id": "{number:032x}", "path": "/"}}' for number in range(100)]
     assert journal.essence([*lines[:50], "out of paper", *lines[50:]]) == [lines[0], "out of paper"]
 

@@ -77,18 +77,18 @@ class Service:
     def __init__(self, port: int) -> None:
         self.port = port
 
-    def ask(self, method: str, path: str, source: str = "127.0.0.1", **headers: str) -> tuple[int, str]:
-        """Return the status and the text of an answer."""
+    def request(self, method: str, path: str, source: str = "127.0.0.1", **headers: str) -> tuple[int, str]:
+        """Return the status and the text of the response."""
         client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5, source_address=(source, 0))
         client.request(method, f"/latest/{path}", headers=headers)
-        answer = client.getresponse()
-        text = answer.read().decode()
+        response = client.getresponse()
+        text = response.read().decode()
         client.close()
-        return answer.status, text
+        return response.status, text
 
     def token(self, lifetime: str = "60", source: str = "127.0.0.1") -> tuple[int, str]:
         """Request a token."""
-        return self.ask("PUT", "api/token", source, **{LIFETIME: lifetime})
+        return self.request("PUT", "api/token", source, **{LIFETIME: lifetime})
 
 
 @pytest.fixture(scope="module")
@@ -108,30 +108,30 @@ def service() -> Iterator[Service]:
 def test_a_host_reads_its_metadata_with_its_token(service: Service) -> None:
     status, token = service.token()
     assert status == 200
-    assert service.ask("GET", "meta-data/instance-id", **{TOKEN: token}) == (200, "i-1")
-    assert service.ask("GET", "meta-data/no-such", **{TOKEN: token})[0] == 404
+    assert service.request("GET", "meta-data/instance-id", **{TOKEN: token}) == (200, "i-1")
+    assert service.request("GET", "meta-data/no-such", **{TOKEN: token})[0] == 404
 
 
 def test_without_a_token_there_is_no_metadata(service: Service) -> None:
-    assert service.ask("GET", "meta-data/instance-id")[0] == 401
-    assert service.ask("GET", "meta-data/instance-id", **{TOKEN: "made-up"})[0] == 401
+    assert service.request("GET", "meta-data/instance-id")[0] == 401
+    assert service.request("GET", "meta-data/instance-id", **{TOKEN: "made-up"})[0] == 401
 
 
-def test_another_hosts_token_is_refused(service: Service) -> None:
+def test_another_hosts_token_is_rejected(service: Service) -> None:
     _, token = service.token()
-    assert service.ask("GET", "meta-data/instance-id", "127.0.0.2", **{TOKEN: token})[0] == 401
+    assert service.request("GET", "meta-data/instance-id", "127.0.0.2", **{TOKEN: token})[0] == 401
 
 
 def test_an_unknown_address_gets_no_metadata(service: Service) -> None:
     _, token = service.token(source="127.0.0.9")
-    assert service.ask("GET", "meta-data/instance-id", "127.0.0.9", **{TOKEN: token})[0] == 404
+    assert service.request("GET", "meta-data/instance-id", "127.0.0.9", **{TOKEN: token})[0] == 404
 
 
 def test_a_token_expires(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     _, token = service.token("60")
     later = metadata.time.monotonic() + 61
     monkeypatch.setattr(metadata.time, "monotonic", lambda: later)
-    assert service.ask("GET", "meta-data/instance-id", **{TOKEN: token})[0] == 401
+    assert service.request("GET", "meta-data/instance-id", **{TOKEN: token})[0] == 401
 
 
 @pytest.mark.parametrize("lifetime", ["", "0", "21601", "-1", "soon"])
@@ -139,7 +139,7 @@ def test_a_tokens_lifetime_is_one_second_to_six_hours(service: Service, lifetime
     assert service.token(lifetime)[0] == 400
 
 
-# This machine
+# Preflight checks
 
 
 def routes(monkeypatch: pytest.MonkeyPatch, *found: dict[str, str]) -> None:
@@ -147,7 +147,7 @@ def routes(monkeypatch: pytest.MonkeyPatch, *found: dict[str, str]) -> None:
     monkeypatch.setattr(network, "run", lambda argv: json.dumps(found if "route" in argv else []))
 
 
-def test_an_address_inside_the_labs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_inside_the_labs_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     link = {"ifname": "dummy0", "addr_info": [{"local": "10.213.0.1", "prefixlen": 32}]}
     monkeypatch.setattr(network, "run", lambda argv: json.dumps([link] if "address" in argv else []))
     with pytest.raises(LabError, match=r"already reaches 10\.213\.0\.1/32 through 'dummy0'"):
@@ -170,7 +170,7 @@ def test_a_firewall_that_blocks_the_hosts_is_reported(monkeypatch: pytest.Monkey
         network.check_firewall()
 
 
-def test_a_firewall_with_a_rule_for_the_lab_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_firewall_with_a_rule_for_the_lab_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     ruleset(monkeypatch, DROP, {"rule": {"expr": [{"match": {"right": layout.BRIDGE}}, {"accept": None}]}})
     network.check_firewall()
 
@@ -192,8 +192,8 @@ def test_a_used_port_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
             network.check_ports()
 
 
-def remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **wanted: object) -> None:
-    """Call `up` on a running lab with the default settings."""
+def store_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **wanted: object) -> None:
+    """Store options of `up` for a running lab with the default settings."""
     monkeypatch.setattr(operations, "OVERRIDES", tmp_path)
     operations._store_options({}, fresh=True)
     operations._store_options(wanted, fresh=False)
@@ -237,7 +237,7 @@ def test_a_second_lab_shares_nothing_but_the_images() -> None:
 
 
 @pytest.mark.parametrize("number", ["0", "10", "two", "-1"])
-def test_a_lab_that_is_no_number_is_refused(number: str) -> None:
+def test_an_invalid_lab_number_is_rejected(number: str) -> None:
     done = in_lab(number, "import lab.layout")
     assert done.returncode == 1
     assert f"OUTPORT_LAB is the number of a lab, 1 to 9; found '{number}'" in done.stderr
@@ -249,14 +249,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     now = [1000.0]
     monkeypatch.setattr(reconciler.time, "monotonic", lambda: now[0])
 
-    def go_on(seconds: float) -> None:
+    def advance(seconds: float) -> None:
         now[0] += seconds
 
-    return go_on
+    return advance
 
 
 def test_a_host_that_exits_is_reported_with_its_log(clock: Callable[[float], None], tmp_path: Path) -> None:
-    """And retried with a growing delay until it starts."""
+    """And retried with backoff until it starts."""
     log = tmp_path / "host.log"
     log.write_text("booting\nno such program: /sbin/init\n")
     starts = reconciler.Starts()
@@ -304,15 +304,15 @@ def test_a_playbook_that_waits_for_a_failed_start_is_stopped(monkeypatch: pytest
     assert time.monotonic() - began < 30
 
 
-def test_another_suite_than_the_labs_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_different_suite_is_rejected_while_the_lab_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(
         LabError, match=r"runs 'debian-13-amd64-\*', but 'debian-12-amd64-\*' was requested\. Run bin/lab down first"
     ):
-        remembered(monkeypatch, tmp_path, web_image_name="debian-12-amd64-*")
+        store_options(monkeypatch, tmp_path, web_image_name="debian-12-amd64-*")
 
 
-def test_fewer_hosts_than_the_lab_has_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    remembered(monkeypatch, tmp_path, web_count=3)
+def test_fewer_hosts_are_rejected_while_the_lab_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store_options(monkeypatch, tmp_path, web_count=3)
     with pytest.raises(LabError, match="has 3 hosts, but 1 were requested"):
         operations._store_options({"web_count": 1}, fresh=False)
 
@@ -320,7 +320,7 @@ def test_fewer_hosts_than_the_lab_has_are_refused(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     "destination", ["10.213.0.0/16", "10.213.7.0/24", "10.213.0.9", "10.214.0.0/24", "10.214.0.128/25"]
 )
-def test_a_network_inside_the_labs_is_refused(monkeypatch: pytest.MonkeyPatch, destination: str) -> None:
+def test_a_network_inside_the_labs_is_rejected(monkeypatch: pytest.MonkeyPatch, destination: str) -> None:
     routes(monkeypatch, {"dst": "default", "dev": "eth0"}, {"dst": destination, "dev": "vpn0"})
     with pytest.raises(LabError, match=rf"already reaches {destination} through 'vpn0'.*ip link set vpn0 down"):
         network.check_free()
@@ -335,7 +335,7 @@ def test_a_network_inside_the_labs_is_refused(monkeypatch: pytest.MonkeyPatch, d
         {"dst": "10.213.0.0/16", "dev": layout.BRIDGE},
     ],
 )
-def test_other_networks_and_the_labs_own_pass(monkeypatch: pytest.MonkeyPatch, route: dict[str, str]) -> None:
+def test_other_networks_and_the_labs_own_are_accepted(monkeypatch: pytest.MonkeyPatch, route: dict[str, str]) -> None:
     routes(monkeypatch, route)
     network.check_free()
 
@@ -344,18 +344,18 @@ def test_other_networks_and_the_labs_own_pass(monkeypatch: pytest.MonkeyPatch, r
 def system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
     """Return a function that fakes this machine's operating system."""
 
-    def become(release: str) -> None:
+    def fake(release: str) -> None:
         file = tmp_path / "os-release"
         file.write_text(release)
         monkeypatch.setattr(preflight, "Path", lambda _path: file)
 
-    return become
+    return fake
 
 
 @pytest.mark.parametrize(
     "release", ['ID=debian\nVERSION_ID="12"\n', 'ID=debian\nVERSION_ID="13"\n', 'ID=ubuntu\nVERSION_ID="24.04"\n']
 )
-def test_the_systems_that_the_lab_runs_on(system: Callable[[str], None], release: str) -> None:
+def test_supported_systems_are_accepted(system: Callable[[str], None], release: str) -> None:
     system(release)
     preflight._check_system()
 
@@ -369,13 +369,13 @@ def test_the_systems_that_the_lab_runs_on(system: Callable[[str], None], release
         'ID=debian\nPRETTY_NAME="Other System"\n',
     ],
 )
-def test_other_systems_are_refused_by_name(system: Callable[[str], None], release: str) -> None:
+def test_other_systems_are_rejected_by_name(system: Callable[[str], None], release: str) -> None:
     system(release)
     with pytest.raises(LabError, match=r"Debian 12 or newer and Ubuntu 24\.04 or newer; this is Other System\."):
         preflight._check_system()
 
 
-def test_too_little_disk_space_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_insufficient_disk_space_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight.os, "geteuid", lambda: 0)
     monkeypatch.setattr(preflight, "_check_system", lambda: None)
     monkeypatch.setattr(preflight.cgroups, "check", lambda: None)
@@ -390,7 +390,7 @@ def test_too_little_disk_space_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.fixture
 def authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A certificate authority in a directory of its own."""
+    """A certificate authority in its own directory."""
     monkeypatch.setattr(certificates, "CA", tmp_path / "ca.pem")
     monkeypatch.setattr(certificates, "_CA_KEY", tmp_path / "ca.key")
     certificates.create_ca()
@@ -398,7 +398,7 @@ def authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def shake_hands(directory: Path, name: str) -> None:
+def handshake(directory: Path, name: str) -> None:
     """Connect a client that trusts the authority to a server with the certificate."""
     client = ssl.create_default_context(cafile=str(directory / "ca.pem"))
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -421,20 +421,20 @@ def shake_hands(directory: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["db.lab.test", "10.213.0.1"])
 def test_a_certificate_is_trusted_for_its_names(authority: Path, name: str) -> None:
-    shake_hands(authority, name)
+    handshake(authority, name)
 
 
 @pytest.mark.parametrize("name", ["other.lab.test", "10.213.0.2"])
 def test_a_certificate_is_not_trusted_for_other_names(authority: Path, name: str) -> None:
     with pytest.raises(ssl.SSLCertVerificationError, match=r"not valid for '"):
-        shake_hands(authority, name)
+        handshake(authority, name)
 
 
 def test_another_authoritys_certificate_is_not_trusted(authority: Path) -> None:
     (authority / "ca.pem").unlink()
     certificates.create_ca()
     with pytest.raises(ssl.SSLCertVerificationError):
-        shake_hands(authority, "db.lab.test")
+        handshake(authority, "db.lab.test")
 
 
 def test_the_authority_is_created_once(authority: Path) -> None:
@@ -481,7 +481,7 @@ def test_a_host_is_found_by_each_of_its_names(monkeypatch: pytest.MonkeyPatch) -
         operations.find_host("eb-1")
 
 
-def test_a_status_is_read_as_it_was_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_status_is_stored_and_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(lab_status, "_FILE", tmp_path / "status.json")
     assert Status.read() == Status()
     host = HostStatus("i-1", "listings-lab-web-1", "running", "trixie", "10.213.1.4", "10.214.0.9")
@@ -493,13 +493,13 @@ def test_a_status_is_read_as_it_was_written(monkeypatch: pytest.MonkeyPatch, tmp
 
 @pytest.fixture
 def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    """`bin/lab` as root on a machine where no lab runs: a function from words to exit code, output and errors."""
+    """Return a function that runs `bin/lab` as root without a running lab, and returns the exit status, output and errors."""
     monkeypatch.setattr(cli.os, "geteuid", lambda: 0)
     monkeypatch.setattr(cli, "LOGS", tmp_path)
     monkeypatch.setattr(operations, "is_up", lambda: False)
 
-    def run(words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["bin/lab", *shlex.split(words)])
+    def run(arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["bin/lab", *shlex.split(arguments)])
         try:
             code = cli.main()
         except SystemExit as end:
@@ -510,21 +510,21 @@ def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureF
 
 
 class Site:
-    """A client whose request ends in a status or an error."""
+    """A client of the site that gets a given status or error."""
 
     domain = "listings.lab.test"
 
-    def __init__(self, end: int | Exception) -> None:
-        self.end = end
+    def __init__(self, outcome: int | Exception) -> None:
+        self.outcome = outcome
 
     def get(self, path: str) -> Response:
-        if isinstance(self.end, Exception):
-            raise self.end
-        return Response(self.end, "Reason", {}, b"")
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return Response(self.outcome, "Reason", {}, b"")
 
 
 @pytest.mark.parametrize(
-    ("end", "line"),
+    ("outcome", "line"),
     [
         (200, r"site      https://listings\.lab\.test/  200 Reason in \d+ ms"),
         (502, r"site      https://listings\.lab\.test/  502 Reason in \d+ ms"),
@@ -534,17 +534,17 @@ class Site:
     ],
 )
 def test_the_status_reports_whether_the_site_responds(
-    lab: Any, monkeypatch: pytest.MonkeyPatch, end: int | Exception, line: str
+    lab: Any, monkeypatch: pytest.MonkeyPatch, outcome: int | Exception, line: str
 ) -> None:
     monkeypatch.setattr(operations, "status", Status)
-    monkeypatch.setattr(operations, "visitor", lambda: Site(end))
+    monkeypatch.setattr(operations, "visitor", lambda: Site(outcome))
     code, output, _ = lab("status")
     assert code == 0
     assert re.fullmatch(line, output.splitlines()[-1])
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "reported"),
+    ("arguments", "code", "reported"),
     [
         ("", 2, "the following arguments are required: COMMAND"),
         ("upp", 2, "invalid choice: 'upp'"),
@@ -559,20 +559,22 @@ def test_the_status_reports_whether_the_site_responds(
         ("logs nosuch", 1, "bin/lab: There is no log 'nosuch'. Logs: none yet."),
     ],
 )
-def test_a_mistake_gives_one_clear_sentence(lab: Any, words: str, code: int, reported: str) -> None:
-    found, output, errors = lab(words)
+def test_a_usage_error_is_reported_on_one_line(lab: Any, arguments: str, code: int, reported: str) -> None:
+    found, output, errors = lab(arguments)
     assert (found, output) == (code, "")
     assert errors.splitlines()[-1].endswith(reported) or reported in errors.splitlines()[-1]
 
 
 @pytest.mark.parametrize("command", ["up", "down", "purge", "play site.yml"])
-def test_a_command_that_needs_root_reports_it(lab: Any, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+def test_a_command_that_needs_root_is_rejected_without_it(
+    lab: Any, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
     monkeypatch.setattr(cli.os, "geteuid", lambda: 1000)
     name = command.split()[0]
     assert lab(command) == (1, "", f"bin/lab: '{name}' needs root. Run: sudo bin/lab {name}\n")
 
 
-def test_a_log_is_shown_from_its_end(lab: Any, tmp_path: Path) -> None:
+def test_the_end_of_a_log_is_shown(lab: Any, tmp_path: Path) -> None:
     (tmp_path / "site.log").write_text("".join(f"line {number}\n" for number in range(200)))
     assert lab("logs site --lines 2") == (0, "line 198\nline 199\n", "")
     assert lab("logs") == (0, f"site  {tmp_path / 'site.log'}\n", "")
@@ -607,16 +609,16 @@ def test_a_missing_program_is_reported() -> None:
 
 
 # The response to request `number` of connection `connection`, both from 0. Without a trailing newline the connection is closed.
-Answers = Callable[[int, int], bytes]
+Responses = Callable[[int, int], bytes]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n"
 
 
-class SmallSite:
-    """A site with TLS at 127.0.0.1 with given responses."""
+class FakeSite:
+    """A fake site with TLS at 127.0.0.1 that returns given responses."""
 
-    def __init__(self, directory: Path, answers: Answers) -> None:
+    def __init__(self, directory: Path, responses: Responses) -> None:
         self.requests: list[bytes] = []
-        self._answers = answers
+        self._responses = responses
         self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._tls.load_cert_chain(directory / "server.pem", directory / "server.key")
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=200)
@@ -645,11 +647,11 @@ class SmallSite:
             try:
                 with self._tls.wrap_socket(plain, server_side=True) as client:
                     number = 0
-                    answer = b"\n"
-                    while answer.endswith(b"\n") and (request := self._read(client)):
+                    response = b"\n"
+                    while response.endswith(b"\n") and (request := self._read(client)):
                         self.requests.append(request)
-                        answer = self._answers(connection, number)
-                        client.sendall(answer)
+                        response = self._responses(connection, number)
+                        client.sendall(response)
                         number += 1
             except OSError:
                 # The client closed the connection, or does not trust the certificate.
@@ -657,7 +659,7 @@ class SmallSite:
 
     @staticmethod
     def _read(client: ssl.SSLSocket) -> bytes:
-        """Read one request with its body; empty at the end."""
+        """Read one request with its body; empty at the end of the connection."""
         found = b""
         while b"\r\n\r\n" not in found:
             part = client.recv(65536)
@@ -674,12 +676,12 @@ class SmallSite:
 
 
 @pytest.fixture
-def small_site(authority: Path) -> Iterator[Callable[[Answers], SmallSite]]:
-    """Start a site; it is stopped after the test."""
-    sites: list[SmallSite] = []
+def fake_site(authority: Path) -> Iterator[Callable[[Responses], FakeSite]]:
+    """Return a function that starts a fake site; the sites are stopped after the test."""
+    sites: list[FakeSite] = []
 
-    def start(answers: Answers) -> SmallSite:
-        sites.append(SmallSite(authority, answers))
+    def start(responses: Responses) -> FakeSite:
+        sites.append(FakeSite(authority, responses))
         return sites[-1]
 
     yield start
@@ -687,8 +689,8 @@ def small_site(authority: Path) -> Iterator[Callable[[Answers], SmallSite]]:
         site.close()
 
 
-def load_on(site: SmallSite, **options: Any) -> Result:
-    """Return the result of a load of 100 requests, or with other options, around an empty block."""
+def load_on(site: FakeSite, **options: Any) -> Result:
+    """Return the result of a load of 100 requests, or with other options."""
     defaults = {"addresses": ("127.0.0.1",), "rate": 200, "at_least": 100, "longest": 30}
     plan = Plan("db.lab.test", ca=str(certificates.CA), port=site.port, **defaults | options)
     with Load(plan) as load:
@@ -696,11 +698,11 @@ def load_on(site: SmallSite, **options: Any) -> Result:
     return load.result
 
 
-Sites = Callable[[Answers], SmallSite]
+Sites = Callable[[Responses], FakeSite]
 
 
-def test_a_load_counts_its_requests(small_site: Sites) -> None:
-    site = small_site(lambda *_: OK)
+def test_a_load_counts_its_requests(fake_site: Sites) -> None:
+    site = fake_site(lambda *_: OK)
     result = load_on(site)
     assert (result.total, result.by_status, result.failed, result.retried) == (100, {"200": 100}, 0, 0)
     assert len(site.requests) == 100
@@ -710,8 +712,8 @@ def test_a_load_counts_its_requests(small_site: Sites) -> None:
     assert result.seconds >= 99 / 200
 
 
-def test_a_server_error_is_a_failure(small_site: Sites) -> None:
-    site = small_site(
+def test_a_server_error_is_a_failure(fake_site: Sites) -> None:
+    site = fake_site(
         lambda connection, _: b"HTTP/1.1 503 Busy\r\nContent-Length: 5\r\n\r\nbusy\n" if connection == 3 else OK
     )
     result = load_on(site)
@@ -719,34 +721,34 @@ def test_a_server_error_is_a_failure(small_site: Sites) -> None:
     assert result.failures[0].text == "busy"
 
 
-def test_a_request_on_a_persistent_connection_is_retried(small_site: Sites) -> None:
-    result = load_on(small_site(lambda _, number: OK if number == 0 else b""), new_share=0.0)
+def test_a_request_on_a_persistent_connection_is_retried(fake_site: Sites) -> None:
+    result = load_on(fake_site(lambda _, number: OK if number == 0 else b""), new_share=0.0)
     assert (result.total, result.failed) == (100, 0)
     assert result.retried > 20
 
 
-def test_a_request_on_a_new_connection_is_not_retried(small_site: Sites) -> None:
-    result = load_on(small_site(lambda connection, _: b"" if connection % 2 else OK), new_share=1.0)
+def test_a_request_on_a_new_connection_is_not_retried(fake_site: Sites) -> None:
+    result = load_on(fake_site(lambda connection, _: b"" if connection % 2 else OK), new_share=1.0)
     assert 40 <= result.failed <= 60
     assert result.retried == 0
     assert result.by_status.keys() == {"200", "ServerDisconnectedError"}
 
 
 @pytest.mark.parametrize("part", [b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nha"])
-def test_an_incomplete_response_has_failed(small_site: Sites, part: bytes) -> None:
-    result = load_on(small_site(lambda _, number: part if number else OK), new_share=0.0)
+def test_an_incomplete_response_is_a_failure(fake_site: Sites, part: bytes) -> None:
+    result = load_on(fake_site(lambda _, number: part if number else OK), new_share=0.0)
     assert result.failed > 20
     assert result.retried == 0
     assert result.by_status.keys() <= {"200", "ServerDisconnectedError", "ClientPayloadError", "ClientOSError"}
 
 
-def test_an_address_that_refuses_connections_is_skipped(small_site: Sites) -> None:
-    result = load_on(small_site(lambda *_: OK), addresses=("127.0.0.2", "127.0.0.1"), new_share=1.0)
+def test_an_address_that_refuses_connections_is_skipped(fake_site: Sites) -> None:
+    result = load_on(fake_site(lambda *_: OK), addresses=("127.0.0.2", "127.0.0.1"), new_share=1.0)
     assert (result.total, result.failed) == (100, 0)
 
 
-def test_an_unknown_certificate_is_not_trusted(small_site: Sites, authority: Path) -> None:
-    site = small_site(lambda *_: OK)
+def test_an_unknown_certificate_is_not_trusted(fake_site: Sites, authority: Path) -> None:
+    site = fake_site(lambda *_: OK)
     (authority / "ca.pem").unlink()
     certificates.create_ca()
     result = load_on(site)
@@ -754,42 +756,42 @@ def test_an_unknown_certificate_is_not_trusted(small_site: Sites, authority: Pat
     assert result.by_status.keys() == {"ClientConnectorCertificateError"}
 
 
-def test_a_stall_is_seen_as_latency(small_site: Sites) -> None:
-    """The site stalls for a second; requests that were due then are counted with their waiting time."""
+def test_a_stall_is_seen_as_latency(fake_site: Sites) -> None:
+    """The site stalls at first; the response time includes the wait of requests that were due then."""
     began = time.monotonic()
 
-    def answer(*_: int) -> bytes:
+    def response(*_: int) -> bytes:
         time.sleep(max(0.0, began + 2 - time.monotonic()))
         return OK
 
-    result = load_on(small_site(answer), rate=50, at_least=150)
+    result = load_on(fake_site(response), rate=50, at_least=150)
     assert (result.total, result.failed) == (150, 0)
     assert sum(visit.ms > 200 for visit in result.visits) > 20
     assert result.slowest.at < 2
 
 
-def test_a_load_continues_until_its_block_ends(small_site: Sites) -> None:
-    plan = Plan("db.lab.test", ("127.0.0.1",), str(certificates.CA), small_site(lambda *_: OK).port, rate=100)
+def test_a_load_continues_until_its_block_ends(fake_site: Sites) -> None:
+    plan = Plan("db.lab.test", ("127.0.0.1",), str(certificates.CA), fake_site(lambda *_: OK).port, rate=100)
     with Load(plan) as load:
         time.sleep(1)
     assert 95 <= load.result.total <= 130
 
 
-def test_a_load_that_runs_out_of_time_reports_it(small_site: Sites) -> None:
-    plan = Plan("db.lab.test", ("127.0.0.1",), str(certificates.CA), small_site(lambda *_: OK).port, longest=0.5)
+def test_a_load_that_runs_out_of_time_reports_it(fake_site: Sites) -> None:
+    plan = Plan("db.lab.test", ("127.0.0.1",), str(certificates.CA), fake_site(lambda *_: OK).port, longest=0.5)
     with pytest.raises(LabError, match=r"ran out of time: 10[01] requests in 0\.5 seconds"), Load(plan):
         time.sleep(1)
 
 
-def test_an_error_in_the_block_is_reported_unchanged(small_site: Sites) -> None:
-    plan = Plan("db.lab.test", ("127.0.0.1",), str(certificates.CA), small_site(lambda *_: OK).port)
-    with pytest.raises(ValueError, match="by itself"), Load(plan) as load:
-        raise ValueError("by itself")
+def test_an_error_in_the_block_is_reported_unchanged(fake_site: Sites) -> None:
+    plan = Plan("db.lab.test", ("127.0.0.1",), str(certificates.CA), fake_site(lambda *_: OK).port)
+    with pytest.raises(ValueError, match="in the block"), Load(plan) as load:
+        raise ValueError("in the block")
     assert load._process.returncode is not None
 
 
-def test_a_load_that_cannot_start_reports_why(small_site: Sites, tmp_path: Path) -> None:
-    plan = Plan("db.lab.test", ("127.0.0.1",), str(tmp_path / "nothing.pem"), small_site(lambda *_: OK).port)
+def test_a_load_that_cannot_start_reports_why(fake_site: Sites, tmp_path: Path) -> None:
+    plan = Plan("db.lab.test", ("127.0.0.1",), str(tmp_path / "nothing.pem"), fake_site(lambda *_: OK).port)
     with (
         pytest.raises(LabError, match=r"The load on db\.lab\.test exited unexpectedly: (.|\n)*FileNotFoundError"),
         Load(plan),
@@ -811,7 +813,7 @@ def test_an_invalid_load_is_rejected(options: dict[str, Any], reported: str) -> 
         Plan("db.lab.test", **{"addresses": ("127.0.0.1",), "ca": "ca.pem"} | options)
 
 
-def test_a_result_has_the_numbers() -> None:
+def test_a_result_has_the_statistics() -> None:
     visits = [Visit(number / 10, "api", "200", "", float(number), number == 7) for number in range(1, 100)]
     result = Result((*visits, Visit(10, "page", "502", "Bad Gateway", 900.0, False)), 10.0, 3.0)
     reported = result.summary()
@@ -830,8 +832,8 @@ def test_a_step_that_fails_shows_the_end_of_its_log(
     monkeypatch.setattr(console, "LOGS", tmp_path)
 
     def fail() -> None:
-        with console.step("Boil water", "kettle") as doing:
-            doing.log.write_text("".join(f"line {number}\n" for number in range(100)))
+        with console.step("Boil water", "kettle") as current:
+            current.log.write_text("".join(f"line {number}\n" for number in range(100)))
             raise LabError("No water.")
 
     with pytest.raises(LabError, match="No water"):
@@ -847,14 +849,14 @@ def test_a_step_that_succeeds_shows_its_time_and_no_log(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(console, "LOGS", tmp_path)
-    with console.step("Boil water", "kettle") as doing:
-        doing.log.write_text("bubbles\n")
+    with console.step("Boil water", "kettle") as current:
+        current.log.write_text("bubbles\n")
     first, last = capsys.readouterr().out.splitlines()
     assert first == "… Boil water"
     assert last.startswith("✓ Boil water  0.")
 
 
-# Values that are written in two places
+# Values that are defined in two places
 
 
 def test_the_labs_settings_name_its_own_addresses() -> None:
@@ -905,9 +907,7 @@ def test_names_are_reloaded_only_when_they_change(monkeypatch: pytest.MonkeyPatc
     assert resolver.reloads == 1
 
 
-def test_the_labs_repository_has_the_clones_branches_as_they_are_now(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_labs_repository_has_the_current_refs_of_the_clone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     clone, bare = tmp_path / "clone", tmp_path / "state/git/app.git"
 
     def git(*words: str, at: Path = clone) -> str:

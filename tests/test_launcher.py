@@ -1,4 +1,4 @@
-"""The launcher: a program gets the secrets, and /proc does not show them."""
+"""The launcher: a program gets the secrets in its environment, but /proc does not show them."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TELL = """\
+REPORT = """\
 import json, os, sys
 with open("/proc/self/environ", "rb") as file:
     shown = b"API_TOKEN" in file.read()
@@ -25,16 +25,16 @@ def release(tmp_path: Path) -> Path:
     programs.mkdir(parents=True)
     app.mkdir()
     (programs / "python").symlink_to(Path(sys.executable).resolve())
-    (programs / "tell").write_text(f"#!{programs}/python\n{TELL}")
-    (programs / "tell").chmod(0o755)
-    (app / "reported.py").write_text(TELL)
+    (programs / "report").write_text(f"#!{programs}/python\n{REPORT}")
+    (programs / "report").chmod(0o755)
+    (app / "reporter.py").write_text(REPORT)
     (tmp_path / "release/secrets.json").write_text("{}")
     shutil.copy(ROOT / "roles/python_app/files/launcher/launch", tmp_path / "launch")
     (tmp_path / "decrypt").write_text("""print('{"API_TOKEN": "hush"}')\n""")
     return tmp_path / "release"
 
 
-@pytest.mark.parametrize("command", ["tell", "python -m reported", "python reported.py"])
+@pytest.mark.parametrize("command", ["report", "python -m reporter", "python reporter.py"])
 def test_a_secret_does_not_appear_in_proc(release: Path, command: str) -> None:
     commands = {"web": f"{command} --config 'a b'"}
     (release / "processes.json").write_text(json.dumps({"processes": commands}))

@@ -19,7 +19,7 @@ REGION = "eu-west-1"
 
 @pytest.fixture(autouse=True)
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty account of moto with the fixes."""
+    """An empty account in moto with the fixes."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
@@ -40,8 +40,8 @@ def launch(public: bool = False) -> dict[str, Any]:
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"]
     image = ec2.describe_images()["Images"][0]["ImageId"]
     interface = {"DeviceIndex": 0, "SubnetId": subnet, "AssociatePublicIpAddress": public}
-    made = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, NetworkInterfaces=[interface])
-    return describe(made["Instances"][0]["InstanceId"])
+    created = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, NetworkInterfaces=[interface])
+    return describe(created["Instances"][0]["InstanceId"])
 
 
 def describe(instance: str) -> dict[str, Any]:
@@ -49,8 +49,8 @@ def describe(instance: str) -> dict[str, Any]:
     return client("ec2").describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
 
 
-def make_database(**options: Any) -> dict[str, Any]:
-    """Make a MySQL instance and return its description."""
+def create_database(**options: Any) -> dict[str, Any]:
+    """Create a MySQL instance and return its description."""
     return client("rds").create_db_instance(
         DBInstanceIdentifier="shop",
         DBInstanceClass="db.t4g.micro",
@@ -61,7 +61,7 @@ def make_database(**options: Any) -> dict[str, Any]:
     )["DBInstance"]
 
 
-def test_another_moto_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_of_moto_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moto, "__version__", "9.9.9")
     with pytest.raises(RuntimeError, match=r"patches moto 5\.2\.5, found 9\.9\.9"):
         moto_gaps.close_gaps.__wrapped__()
@@ -78,8 +78,8 @@ def test_tags_of_an_elastic_ip_are_found_by_their_type() -> None:
 
 def test_public_addresses_are_the_labs_and_unique() -> None:
     ec2 = client("ec2")
-    given = [ec2.allocate_address(Domain="vpc")["PublicIp"] for _ in range(3)]
-    assert given == ["10.214.0.10", "10.214.0.11", "10.214.0.12"]
+    allocated = [ec2.allocate_address(Domain="vpc")["PublicIp"] for _ in range(3)]
+    assert allocated == ["10.214.0.10", "10.214.0.11", "10.214.0.12"]
     assert launch(public=True)["PublicIpAddress"] == "10.214.0.13"
 
 
@@ -101,7 +101,7 @@ def test_an_instance_reports_its_elastic_ip_and_an_address_of_its_subnet() -> No
     assert found["PrivateIpAddress"].startswith("10.9.1.")
 
 
-def test_an_address_is_free_when_its_instance_is_terminated() -> None:
+def test_an_address_is_disassociated_when_its_instance_is_terminated() -> None:
     ec2 = client("ec2")
     instance = launch()["InstanceId"]
     ec2.associate_address(InstanceId=instance, AllocationId=ec2.allocate_address(Domain="vpc")["AllocationId"])
@@ -127,23 +127,23 @@ def test_a_missing_parameter_group_is_an_error() -> None:
 
 @pytest.mark.parametrize(("size", "iops", "throughput"), [(20, 3000, 125), (400, 12000, 500)])
 def test_gp3_storage_has_its_baseline(size: int, iops: int, throughput: int) -> None:
-    made = make_database(AllocatedStorage=size)
-    assert (made["Iops"], made["StorageThroughput"]) == (iops, throughput)
+    created = create_database(AllocatedStorage=size)
+    assert (created["Iops"], created["StorageThroughput"]) == (iops, throughput)
 
 
 def test_a_database_runs_a_minor_version() -> None:
-    assert make_database(EngineVersion="8.4")["EngineVersion"] == "8.4.7"
+    assert create_database(EngineVersion="8.4")["EngineVersion"] == "8.4.7"
 
 
 def test_a_restored_database_can_be_deleted() -> None:
     rds = client("rds")
-    make_database(DeletionProtection=True)
+    create_database(DeletionProtection=True)
     rds.create_db_snapshot(DBInstanceIdentifier="shop", DBSnapshotIdentifier="before")
     restored = rds.restore_db_instance_from_db_snapshot(DBInstanceIdentifier="drill", DBSnapshotIdentifier="before")
     assert restored["DBInstance"]["DeletionProtection"] is False
 
 
-def test_a_key_is_disabled_by_its_arn_and_refuses_while_disabled() -> None:
+def test_a_key_is_disabled_by_its_arn_and_then_rejects_requests() -> None:
     kms = client("kms")
     arn = kms.create_key()["KeyMetadata"]["Arn"]
     blob = kms.encrypt(KeyId=arn, Plaintext=b"text")["CiphertextBlob"]

@@ -1,4 +1,4 @@
-"""The project's own consistency: docs, settings, lock files, and words that must not occur."""
+"""The project's consistency: docs, settings, lock files, and forbidden words."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def load(path: str) -> Any:
 
 
 def run(*command: str) -> str:
-    """Run a program of .venv, which has to succeed, and return its output."""
+    """Run a program of .venv, which must succeed, and return its output."""
     result = subprocess.run(
         [str(PROGRAMS / command[0]), *command[1:]],
         cwd=ROOT,
@@ -84,7 +84,7 @@ def used_collections() -> set[str]:
     return words & known.keys()
 
 
-def test_the_named_collections_are_the_installed_ones() -> None:
+def test_requirements_name_the_installed_versions_of_collections() -> None:
     named = {entry["name"]: str(entry["version"]) for entry in load("requirements.yml")["collections"]}
     installed = installed_collections()
     assert named == {name: installed[name] for name in used_collections()}
@@ -117,7 +117,7 @@ def test_a_requirement_without_a_hash_is_recognised() -> None:
 # Docs
 
 
-def test_the_tables_of_the_docs_are_fresh() -> None:
+def test_the_tables_of_the_docs_are_up_to_date() -> None:
     run("python", "docs/generate.py", "--check")
 
 
@@ -157,7 +157,7 @@ def links(page: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_existing_targets(page: Path) -> None:
     assert [target for target in links(page) if not (page.parent / target).exists()] == []
 
 
@@ -180,8 +180,8 @@ def parse(parser: argparse.ArgumentParser, words: list[str], capsys: pytest.Capt
     return ""
 
 
-def command_problems(command: str, made: set[str], capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """Return the errors of a command: files, subcommands and options that don't exist. `made` are files of earlier commands."""
+def command_problems(command: str, created: set[str], capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Return the errors of a command: files, subcommands and options that don't exist. `created` are files of earlier commands."""
     program, *words = shlex.split(command)
     if program == "ansible-playbook":
         before = context.CLIARGS
@@ -193,7 +193,7 @@ def command_problems(command: str, made: set[str], capsys: pytest.CaptureFixture
             return [problem]
         options = parser.parser.parse_args(words)
         files = [*options.args, *(options.inventory or [])]
-        problems = [f"{file}: no such file" for file in files if file not in made and not (ROOT / file).exists()]
+        problems = [f"{file}: no such file" for file in files if file not in created and not (ROOT / file).exists()]
         settings = load("roles/settings/files/spec.yml")
         given = [word.split("=")[0] for word in options.extra_vars if "=" in word]
         return problems + [f"{name}: no such setting" for name in given if name not in settings]
@@ -215,12 +215,12 @@ def program_files(program: str) -> list[Path]:
 
 def problems_of(page: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
     """Return the errors of a page's commands."""
-    made = set(re.findall(r"^cp -r \S+ (\S+)$", page.read_text(), re.MULTILINE))
-    return [problem for command in commands(page) for problem in command_problems(command, made, capsys)]
+    created = set(re.findall(r"^cp -r \S+ (\S+)$", page.read_text(), re.MULTILINE))
+    return [problem for command in commands(page) for problem in command_problems(command, created, capsys)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_commands_that_a_page_shows_exist(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_on_a_page_exist(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert problems_of(page, capsys) == []
 
 
@@ -283,7 +283,7 @@ def test_environments_have_the_same_settings() -> None:
     assert [key for key in lab if key != "ansible_ssh_common_args"] == list(production)
 
 
-def test_environments_find_their_hosts_in_the_same_way() -> None:
+def test_environments_have_the_same_dynamic_inventory() -> None:
     lab, production = (load(f"inventory/{name}/aws_ec2.yml") for name in ENVIRONMENTS)
     for name, inventory in (("lab", lab), ("production", production)):
         assert inventory["filters"].pop("tag:Environment") == name
@@ -300,7 +300,7 @@ def test_a_play_below_playbooks_sees_the_wiring() -> None:
     assert "Outport/shop-staging" in reported
 
 
-# Words that must not occur
+# Forbidden words
 
 
 def forbidden() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""playbooks/provision.yml against the imitation of AWS: on an empty account, made, and made again."""
+"""playbooks/provision.yml against the AWS API of the lab: check mode on an empty account, a first and a second run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Account:
     """An account of the AWS API, and the playbook's output about it."""
 
     def __init__(self, port: int, directory: Path) -> None:
-        # Without a region: the settings name it.
+        # Without a region, which comes from the settings.
         self.environment = {key: value for key, value in os.environ.items() if "REGION" not in key} | {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
             "AWS_ACCESS_KEY_ID": "test",
@@ -46,12 +46,12 @@ class Account:
         self.key.write_bytes(public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH))
 
     def provision(self, *arguments: str) -> str:
-        """Run the playbook, which has to succeed, and return its output."""
+        """Run the playbook, which must succeed, and return its output."""
         command = ["ansible-playbook", "playbooks/provision.yml", "-e", f"ssh_public_key_file={self.key}", *arguments]
         return self.run(*command, errors=True)
 
     def run(self, program: str, *arguments: str, errors: bool = False) -> str:
-        """Run one of Ansible's programs, which has to succeed, and return its output, with or without stderr."""
+        """Run one of Ansible's programs, which must succeed, and return its output, with or without stderr."""
         result = subprocess.run(
             [str(PROGRAMS / program), *arguments],
             cwd=ROOT,
@@ -88,10 +88,10 @@ def serve(directory: Path) -> Iterator[Account]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    surroundings = os.environ | {"MOTO_AMIS_PATH": str(ROOT / "lab/amis.json")}
+    environment = os.environ | {"MOTO_AMIS_PATH": str(ROOT / "lab/amis.json")}
     with (directory / "server.log").open("w") as log:
         server = subprocess.Popen(
-            [sys.executable, "-c", SERVE, "-p", str(port)], cwd=ROOT, env=surroundings, stdout=log, stderr=log
+            [sys.executable, "-c", SERVE, "-p", str(port)], cwd=ROOT, env=environment, stdout=log, stderr=log
         )
         try:
             wait_for(port, server)
@@ -110,15 +110,15 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 
 def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
     """Wait until the server responds, for up to 30 seconds."""
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        assert server.poll() is None, "the server ended"
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        assert server.poll() is None, "the server exited"
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=5).close()
             return
         except OSError:
             time.sleep(0.2)
-    raise AssertionError("the server did not answer within 30 seconds")
+    raise AssertionError("the server did not respond within 30 seconds")
 
 
 @pytest.fixture(scope="module")
@@ -136,11 +136,11 @@ def recap(output: str, word: str) -> int:
     return int(re.findall(rf"^localhost .*\b{word}=(\d+)", output, re.MULTILINE)[-1])
 
 
-def test_a_check_of_an_empty_account_passes_and_announces_changes(outputs: dict[str, str]) -> None:
+def test_check_mode_on_an_empty_account_reports_changes(outputs: dict[str, str]) -> None:
     assert recap(outputs["check"], "changed") > 10
 
 
-def test_the_first_run_makes_things_and_shows_what_is_next(outputs: dict[str, str]) -> None:
+def test_the_first_run_creates_resources_and_shows_the_next_step(outputs: dict[str, str]) -> None:
     assert recap(outputs["first"], "changed") > 15
     assert "listings-lab: 1 web host(s) at 10.214.0.10" in outputs["first"]
     assert "site.yml" in outputs["first"]
@@ -150,7 +150,7 @@ def test_the_second_run_changes_nothing(outputs: dict[str, str]) -> None:
     assert recap(outputs["second"], "changed") == 0
 
 
-def test_no_output_has_the_password(account: Account, outputs: dict[str, str]) -> None:
+def test_no_output_contains_the_password(account: Account, outputs: dict[str, str]) -> None:
     password = account.credentials()["password"]
     assert len(password) == 32
     for name, output in outputs.items():
@@ -217,7 +217,7 @@ def test_the_buckets_are_private_and_backups_expire(account: Account, outputs: d
     assert rule["Expiration"]["Days"] == 7
 
 
-def test_the_sites_name_points_at_the_host(account: Account, outputs: dict[str, str]) -> None:
+def test_the_sites_name_resolves_to_the_host(account: Account, outputs: dict[str, str]) -> None:
     route53 = account.client("route53")
     (zone,) = route53.list_hosted_zones()["HostedZones"]
     records = route53.list_resource_record_sets(HostedZoneId=zone["Id"])["ResourceRecordSets"]

@@ -27,13 +27,13 @@ def line(at: float, status: int = 200, seconds: float = 0.01, app: bool = True) 
 def log(tmp_path: Path) -> Path:
     """Return an access log of one minute ago."""
     path = tmp_path / "access.log"
-    path.write_text("10.0.0.1 - a line of an older form\n" + "".join(line(1000 + n, seconds=0.2) for n in range(10)))
+    path.write_text("10.0.0.1 - a line in an older format\n" + "".join(line(1000 + n, seconds=0.2) for n in range(10)))
     return path
 
 
 def test_the_baseline_is_read_from_the_end_of_the_log(log: Path) -> None:
-    usual = traffic.AccessLog(str(log)).since(1005)
-    assert (usual.requests, usual.failed, usual.median) == (5, 0, 0.2)
+    baseline = traffic.AccessLog(str(log)).since(1005)
+    assert (baseline.requests, baseline.failed, baseline.median) == (5, 0, 0.2)
 
 
 def test_only_requests_that_began_after_the_switch_count(log: Path) -> None:
@@ -78,7 +78,7 @@ def test_without_a_log_there_is_no_traffic() -> None:
     assert (seen.requests, access.since(0).median, seen.error_rate) == (0, 0, 0)
 
 
-def test_a_hosts_lock_names_who_holds_it(tmp_path: Path) -> None:
+def test_a_hosts_lock_names_its_holder(tmp_path: Path) -> None:
     app = App("shop", tmp_path)
     with locked(app, "build of 0123"), pytest.raises(ReleaseError) as error, locked(app, "switch to 0123", timeout=0.3):
         pass
@@ -91,7 +91,7 @@ def test_a_hosts_lock_names_who_holds_it(tmp_path: Path) -> None:
 HOLDER = {"user": "ops", "machine": "desk", "process": 10, "sessions": [10, 11]}
 
 
-def test_a_lock_is_taken_once(tmp_path: Path) -> None:
+def test_a_lock_is_acquired_once(tmp_path: Path) -> None:
     path = tmp_path / "deploy.lock"
     assert deploy_lock.take(path, HOLDER)
     assert not deploy_lock.take(path, HOLDER | {"process": 11})
@@ -143,7 +143,7 @@ ROLLED_BACK = switch("rollback", "bb-1", "aa-1")
     [
         ([DEPLOYED], set()),
         ([DEPLOYED, ROLLED_BACK], {"bb-1", "bb"}),
-        # Two rollbacks in turn: neither commit comes back.
+        # Two successive rollbacks: both commits stay rolled back.
         ([DEPLOYED, ROLLED_BACK, switch("rollback", "aa-1", "00-1")], {"bb-1", "bb", "aa-1", "aa"}),
         # Another setting for the live commit, or a fix, does not clear the one that was rolled back.
         ([DEPLOYED, ROLLED_BACK, switch("deploy", "aa-1", "aa-2")], {"bb-1", "bb"}),
@@ -153,7 +153,7 @@ ROLLED_BACK = switch("rollback", "bb-1", "aa-1")
         ([DEPLOYED, ROLLED_BACK, switch("rollback", "aa-1", "bb-1")], {"aa-1", "aa"}),
         # Only the settings were rolled back.
         ([switch("deploy", "aa-1", "aa-2"), switch("rollback", "aa-2", "aa-1")], {"aa-2"}),
-        # The switch decides, not the attempt.
+        # Only completed switches count.
         ([switch("deploy", "aa-1", "bb-1", "refused")], set()),
         ([DEPLOYED, switch("rollback", "bb-1", "aa-1", "refused")], set()),
         ([DEPLOYED, ROLLED_BACK, switch("deploy", "aa-1", "bb-1", "refused")], {"bb-1", "bb"}),

@@ -16,13 +16,13 @@ UNITS = "shop@running.service loaded active running Web service\nshop@waiting.so
 
 @pytest.fixture
 def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
-    """An app that keeps two releases, and whose units are UNITS."""
+    """An app with `keep` 2 and the systemd units UNITS."""
     monkeypatch.setattr(prune, "run", lambda _argv: Result(0, UNITS, ""))
     return Context.of({"name": "shop", "root": str(tmp_path), "release": "new", "keep": 2, "tools": {}})
 
 
 def add(context: Context, release_id: str, built: int = 0) -> None:
-    """Add a release with its own environment; complete since `built` seconds, incomplete for 0."""
+    """Add a release with its own environment, built at the time `built`, or incomplete for 0."""
     release, environment = context.app.release(release_id), context.app.environment(f"of-{release_id}")
     release.directory.mkdir(parents=True)
     environment.directory.mkdir(parents=True)
@@ -32,7 +32,7 @@ def add(context: Context, release_id: str, built: int = 0) -> None:
         os.utime(release.built, (built, built))
 
 
-def left(context: Context) -> set[str]:
+def remaining(context: Context) -> set[str]:
     """Return the remaining releases, each with its environment."""
     releases = {release.id for release in context.app.all_releases()}
     assert {path.name for path in context.app.environments.iterdir()} == {f"of-{release}" for release in releases}
@@ -44,24 +44,24 @@ def test_old_and_incomplete_releases_are_removed_with_their_environments(context
         add(context, release_id, number)
     add(context, "incomplete")
     prune.prune(context)
-    # The other one of the two is the one to be built.
-    assert left(context) == {"newest"}
+    # The second of the two is the release that is being built.
+    assert remaining(context) == {"newest"}
     assert context.pruned == [
         *(f"releases/{name}" for name in ("incomplete", "old", "oldest")),
         *(f"venvs/of-{name}" for name in ("incomplete", "old", "oldest")),
     ]
 
 
-def test_releases_that_are_live_previous_or_running_are_kept(context: Context) -> None:
+def test_live_previous_and_running_releases_are_retained(context: Context) -> None:
     for number, release_id in enumerate(["live", "before", "running", "waiting", "old", "newest"], 1):
         add(context, release_id, number)
     context.app.live.symlink_to("releases/live")
     context.app.previous.symlink_to(context.app.release("before").directory)
     prune.prune(context)
-    assert left(context) == {"live", "before", "running", "waiting", "newest"}
+    assert remaining(context) == {"live", "before", "running", "waiting", "newest"}
 
 
-def test_nothing_is_removed_when_systemd_does_not_list_what_runs(
+def test_nothing_is_removed_when_systemd_cannot_list_the_running_units(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(context, "old", 1)
@@ -69,4 +69,4 @@ def test_nothing_is_removed_when_systemd_does_not_list_what_runs(
     monkeypatch.setattr(prune, "run", lambda _argv: Result(1, "", "Failed to connect to bus"))
     with pytest.raises(ReleaseError, match="systemd can't list running releases"):
         prune.prune(context)
-    assert left(context) == {"old", "newest"}
+    assert remaining(context) == {"old", "newest"}

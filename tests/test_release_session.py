@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def test_a_narrow_terminal_hides_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a terminal, ps truncates the command lines as well: a run then did not find its own playbook, and kept the lock."""
+    """ps truncates command lines without a terminal as well; a run then did not find its own playbook, and did not release the lock."""
     spec = importlib.util.spec_from_file_location("session", ROOT / "plugins/lookup/release_session.py")
     assert spec
     assert spec.loader
@@ -19,6 +19,6 @@ def test_a_narrow_terminal_hides_no_process(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("COLUMNS", "40")
     parent, command = module.processes()[os.getpid()]
     assert parent == os.getppid()
-    # Of Linux; what ps shows as a blank may be any white space.
+    # The kernel's command line; ps shows any white space as a blank.
     whole = Path("/proc/self/cmdline").read_bytes().decode().replace("\0", " ").split()
     assert command.split() == whole

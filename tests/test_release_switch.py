@@ -54,7 +54,7 @@ class Host:
         self.directory = directory
         self.active = {f"shop@{OLD}.service"}
         # The behaviour of the new release over time.
-        self.ends_at = self.worker_dies_at = float("inf")
+        self.exits_at = self.worker_dies_at = float("inf")
         self.restarts = 0
         self.health: Callable[[float], str | None] = lambda _: None
         self.traffic: Callable[[float], list[dict[str, Any]]] = lambda _: []
@@ -76,7 +76,7 @@ class Host:
 
     @property
     def live(self) -> str:
-        """The release that the link leads to."""
+        """The release that the link points to."""
         return (self.directory / "live").resolve().name
 
     @property
@@ -87,14 +87,14 @@ class Host:
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    """The fake host, instead of systemd, the journal and the clock."""
+    """The fake host, which replaces systemd, the journal and the clock."""
     found = Host(tmp_path)
 
     def state_of(unit: str) -> State:
         new = NEW in unit
-        ended = new and found.now >= found.ends_at
-        active = unit in found.active and not ended
-        return State("active" if active else "inactive", "signal" if ended else "success", 1, found.restarts * new)
+        exited = new and found.now >= found.exits_at
+        active = unit in found.active and not exited
+        return State("active" if active else "inactive", "signal" if exited else "success", 1, found.restarts * new)
 
     class WebService(switch.WebService):
         def state(self) -> State:
@@ -140,7 +140,7 @@ def refused(host: Host, **options: Any) -> str:
     return str(error.value)
 
 
-def test_a_good_release_goes_live_alone(host: Host) -> None:
+def test_a_good_release_replaces_the_live_one(host: Host) -> None:
     found = run(host)
     assert (host.live, host.active) == (NEW, {f"shop@{NEW}.service"})
     assert (host.directory / "previous").resolve().name == OLD
@@ -162,21 +162,21 @@ def test_one_that_does_not_start_is_refused(host: Host) -> None:
 
 
 def test_one_that_exits_during_its_readiness_delay_is_refused(host: Host) -> None:
-    host.ends_at = 5
+    host.exits_at = 5
     messages = refused(host)
     assert "the release exited during its readiness delay (signal)" in messages
     assert "It got no traffic" in messages
 
 
 def test_one_that_exits_while_it_is_live_is_rolled_back(host: Host) -> None:
-    host.ends_at = 9
+    host.exits_at = 9
     messages = refused(host)
     assert "the release exited while it was live (signal)" in messages
     assert "It was rolled back after 9 s" in messages
 
 
 @pytest.mark.parametrize(("at", "when"), [(3, "during its readiness delay"), (8, "while it was live")])
-def test_a_worker_that_dies_is_the_releases_fault(host: Host, at: float, when: str) -> None:
+def test_a_release_whose_worker_dies_is_refused(host: Host, at: float, when: str) -> None:
     host.worker_dies_at = at
     assert f"a worker of the release died {when}; gunicorn logged 'Worker (pid:7) was sent SIGKILL" in refused(host)
 
@@ -193,7 +193,7 @@ def test_one_that_becomes_unhealthy_is_refused(host: Host) -> None:
     assert "no ink left" in messages
 
 
-def test_one_late_response_is_tolerated(host: Host) -> None:
+def test_a_short_failure_of_the_health_check_is_tolerated(host: Host) -> None:
     host.health = lambda now: "500 INTERNAL SERVER ERROR" if 2 <= now < 2.5 else None
     run(host)
     assert host.live == NEW
@@ -212,7 +212,7 @@ def test_one_that_is_much_slower_is_rolled_back(host: Host) -> None:
 def test_the_first_release_cannot_be_rolled_back(host: Host) -> None:
     (host.directory / "live").unlink()
     host.active.clear()
-    host.ends_at = 9
+    host.exits_at = 9
     with pytest.raises(ReleaseError, match="There is no other release to roll back to"):
         run(host)
 
@@ -221,10 +221,10 @@ def test_the_first_release_cannot_be_rolled_back(host: Host) -> None:
 
 
 @contextmanager
-def answering(
+def server_on(
     path: Path, status: int, body: str = "", headers: dict[str, str] | None = None, wait: float = 0
 ) -> Iterator[str]:
-    """A server on a socket; the socket's path."""
+    """Run a server on a Unix socket and yield the socket's path."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -250,7 +250,7 @@ def answering(
 
 
 @pytest.mark.parametrize(
-    ("answer", "pattern", "found"),
+    ("response", "pattern", "found"),
     [
         ({"status": 200}, "", None),
         ({"status": 200, "body": "fine"}, "^fine shop.lab.test https$", None),
@@ -266,9 +266,9 @@ def answering(
     ids=["good", "body", "other-body", "error", "redirect", "late"],
 )
 def test_the_expected_response_is_healthy(
-    tmp_path: Path, answer: dict[str, Any], pattern: str, found: str | None
+    tmp_path: Path, response: dict[str, Any], pattern: str, found: str | None
 ) -> None:
-    with answering(tmp_path / "socket", **answer) as path:
+    with server_on(tmp_path / "socket", **response) as path:
         messages = Health("/healthz", "shop.lab.test", pattern).probe(path, 0.3)
     assert messages is None if found is None else messages.startswith(found)
 

@@ -29,9 +29,9 @@ settings = load_filter()
 SPECS = settings.load(ROOT / "roles/settings/files/spec.yml")
 REQUIRED = [name for name, spec in SPECS.items() if "default" not in spec]
 # Settings of a single run, on the command line.
-ONCE = [name for name, spec in SPECS.items() if spec.get("once")]
-LASTING = [name for name in SPECS if name not in ONCE]
-NOTHING: dict[str, Any] = {"list": [], "dict": {}}
+SINGLE_RUN = [name for name, spec in SPECS.items() if spec.get("once")]
+PERSISTENT = [name for name in SPECS if name not in SINGLE_RUN]
+EMPTY: dict[str, Any] = {"list": [], "dict": {}}
 
 
 class Environment:
@@ -86,7 +86,7 @@ def test_a_missing_setting_is_named_with_its_file(environment: Environment, name
     assert SPECS[name]["expected"] in problem
 
 
-@pytest.mark.parametrize("name", LASTING)
+@pytest.mark.parametrize("name", PERSISTENT)
 def test_an_empty_line_is_not_a_value(environment: Environment, name: str) -> None:
     assert f"{name} ({environment.file}:" in only(environment.problems(**{name: None}))
 
@@ -138,7 +138,7 @@ def test_an_empty_line_is_not_a_value(environment: Environment, name: str) -> No
         ("deploy_batches", ["half"]),
     ],
 )
-def test_an_invalid_value_is_quoted_with_what_is_allowed(environment: Environment, name: str, value: Any) -> None:
+def test_an_invalid_value_is_reported_with_the_allowed_values(environment: Environment, name: str, value: Any) -> None:
     problem = environment.problems(**{name: value})[0]
     assert problem.startswith(f"{name} ({environment.file}:")
     assert str(value if not isinstance(value, list) else value[0]) in problem
@@ -150,9 +150,9 @@ def test_a_private_key_is_not_a_public_key(environment: Environment) -> None:
     assert "does not contain a public key" in only(environment.problems())
 
 
-@pytest.mark.parametrize("name", [name for name in LASTING if SPECS[name].get("empty")])
-def test_settings_that_may_be_empty_accept_it(environment: Environment, name: str) -> None:
-    assert environment.problems(**{name: NOTHING.get(SPECS[name]["type"], "")}) == []
+@pytest.mark.parametrize("name", [name for name in PERSISTENT if SPECS[name].get("empty")])
+def test_optional_settings_may_be_empty(environment: Environment, name: str) -> None:
+    assert environment.problems(**{name: EMPTY.get(SPECS[name]["type"], "")}) == []
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_settings_that_may_be_empty_accept_it(environment: Environment, name: st
         ("app_static", {"/static/": "../../etc"}, '/static/: "../../etc"'),
     ],
 )
-def test_an_invalid_entry_is_quoted(environment: Environment, name: str, value: Any, found: str) -> None:
+def test_an_invalid_entry_is_reported(environment: Environment, name: str, value: Any, found: str) -> None:
     problem = only(environment.problems(**{name: value}))
     assert problem.startswith(f"{name} ({environment.file}:")
     assert f"found {found}" in problem
@@ -188,7 +188,7 @@ def test_valid_entries_are_accepted(environment: Environment) -> None:
     assert environment.problems(**values) == []
 
 
-@pytest.mark.parametrize("name", ONCE)
+@pytest.mark.parametrize("name", SINGLE_RUN)
 def test_a_setting_of_a_single_run_is_rejected_in_a_file(environment: Environment, name: str) -> None:
     assert only(environment.problems(**{name: SPECS[name]["default"]})).endswith(f"-e {name}=…")
 
@@ -234,16 +234,16 @@ def test_a_variable_that_the_wiring_overrides_is_refused(environment: Environmen
     assert "group_vars/all/aws_wiring.yml:" in only(environment.problems(aws_dns_zone="other.test"))
 
 
-def test_the_region_has_to_match_the_inventory(environment: Environment) -> None:
+def test_the_region_must_match_the_inventory(environment: Environment) -> None:
     problem = only(environment.problems(aws_region="eu-central-1"))
     assert "aws_ec2.yml has regions: ['eu-west-1']" in problem
 
 
-def test_the_environment_has_to_match_the_inventory(environment: Environment) -> None:
+def test_the_environment_must_match_the_inventory(environment: Environment) -> None:
     assert "filters by tag:Environment lab" in only(environment.problems(environment_name="staging"))
 
 
-def test_the_site_has_to_be_in_its_zone(environment: Environment) -> None:
+def test_the_site_must_be_in_its_zone(environment: Environment) -> None:
     assert only(environment.problems(site_domain="shop.example.com")).startswith('dns_zone: found "lab.test"')
 
 
@@ -251,7 +251,7 @@ def test_all_problems_are_reported_at_once(environment: Environment) -> None:
     assert len(environment.problems(web_count=0, web_cuont=2, acme_email=None)) == 3
 
 
-def test_an_environment_without_settings_names_their_file(tmp_path: Path) -> None:
+def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
     problem = only(settings.settings_problems({}, [str(tmp_path)], str(ROOT)))
     assert problem.startswith(f"{tmp_path}/group_vars/all.yml: is missing.")
 
@@ -267,19 +267,19 @@ def test_a_second_source_may_contain_overrides_only(environment: Environment, tm
 def run_playbook(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run provision.yml up to its first request to AWS, which fails here."""
     command = [str(Path(sys.executable).parent / "ansible-playbook"), "playbooks/provision.yml", "-i", str(directory)]
-    surroundings = os.environ | {
+    variables = os.environ | {
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
         "AWS_ACCESS_KEY_ID": "nobody",
         "AWS_SECRET_ACCESS_KEY": "not-a-secret",
         "AWS_MAX_ATTEMPTS": "1",
     }
     return subprocess.run(
-        [*command, *arguments], cwd=ROOT, env=surroundings, capture_output=True, text=True, timeout=60, check=False
+        [*command, *arguments], cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60, check=False
     )
 
 
 def test_the_playbook_stops_before_the_first_change(environment: Environment) -> None:
-    (environment.directory / "aws_ec2.yml").unlink()  # it would ask AWS
+    (environment.directory / "aws_ec2.yml").unlink()  # it would query AWS
     (environment.directory / "hosts.yml").write_text("all: {}\n")
     environment.problems(web_count="many", web_cuont=2)
     result = run_playbook(environment.directory, "--check")
@@ -290,7 +290,7 @@ def test_the_playbook_stops_before_the_first_change(environment: Environment) ->
     assert "Provision AWS" not in result.stdout
 
 
-def test_a_fresh_clone_shows_what_to_fill_in() -> None:
+def test_a_fresh_clone_reports_the_missing_settings() -> None:
     values = yaml.safe_load((ROOT / "inventory/production/group_vars/all.yml").read_text())
     reported = " ".join(settings.settings_problems(values, [str(ROOT / "inventory/production")], str(ROOT)))
     for name in ("app_name", "app_repository", "site_domain", "acme_email", "ssh_allowed_cidrs"):
@@ -302,5 +302,5 @@ def test_an_environment_has_every_required_setting_and_at_most_40_lines(name: st
     text = (ROOT / f"inventory/{name}/group_vars/all.yml").read_text()
     keys = [key for key in yaml.safe_load(text) if not key.startswith("ansible_")]
     assert [key for key in keys if key in REQUIRED] == REQUIRED
-    assert set(keys) <= set(LASTING)
+    assert set(keys) <= set(PERSISTENT)
     assert len(text.splitlines()) <= 40

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 ROLES = sorted(path.parent.name for path in ROOT.glob("roles/*/tasks"))
 WIRINGS = ["wiring.yml", "aws_wiring.yml"]
 
-# First words of task names: the verbs that Ansible's own documentation uses. Another one of its kind may be added.
+# First words of task names: the verbs that Ansible's own documentation uses. Add similar verbs when needed.
 VERBS = set(
     re.findall(
         r"\w+",
@@ -34,7 +34,7 @@ VERBS = set(
 )
 
 # Ansible's own variables and functions in templates.
-ANSIBLES = {
+ANSIBLE_NAMES = {
     *("groups", "group_names", "hostvars", "inventory_hostname", "item", "lookup", "now", "omit", "playbook_dir"),
     *("q", "query", "range", "role_name", "role_path", "undef", "vars"),
 }
@@ -145,9 +145,9 @@ def names_read_by(role: str) -> dict[str, str]:
     return found
 
 
-def is_ansibles(name: str) -> bool:
+def is_ansible_name(name: str) -> bool:
     """Return whether Ansible defines this name."""
-    return name in ANSIBLES or name.startswith("ansible_")
+    return name in ANSIBLE_NAMES or name.startswith("ansible_")
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -155,8 +155,8 @@ def test_a_variable_has_a_default_or_is_required(role: str) -> None:
     spec, defaults = spec_of(role), defaults_of(role)
     assert defaults.keys() - spec.keys() == set(), "in defaults, not in the spec"
     required = {name for name, option in spec.items() if option.get("required")}
-    assert required & defaults.keys() == set(), "required, and yet with a default"
-    assert spec.keys() - required - defaults.keys() == set(), "not required, and without a default"
+    assert required & defaults.keys() == set(), "required, but with a default"
+    assert spec.keys() - required - defaults.keys() == set(), "not required, but without a default"
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -207,13 +207,13 @@ def test_a_role_reads_its_own_variables_only(role: str) -> None:
     foreign = {
         name: place
         for name, place in names_read_by(role).items()
-        if not name.startswith((f"{role}_", f"_{role}_")) and not is_ansibles(name)
+        if not name.startswith((f"{role}_", f"_{role}_")) and not is_ansible_name(name)
     }
     assert foreign == {}
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_what_a_role_reads_exists(role: str) -> None:
+def test_every_variable_that_a_role_reads_exists(role: str) -> None:
     own = spec_of(role).keys() | load(ROOT / f"roles/{role}/vars/main.yml").keys()
     for path in ROOT.glob(f"roles/{role}/tasks/*.yml"):
         for task in tasks_of(path):
@@ -222,7 +222,7 @@ def test_what_a_role_reads_exists(role: str) -> None:
             )
         # Variables that a task passes to its template.
         own |= set(re.findall(r"template_vars=\{'(\w+)'", path.read_text()))
-    read = {name: place for name, place in names_read_by(role).items() if not is_ansibles(name)}
+    read = {name: place for name, place in names_read_by(role).items() if not is_ansible_name(name)}
     assert {name: place for name, place in read.items() if name not in own} == {}
 
 
@@ -235,7 +235,7 @@ def test_what_a_role_reads_exists(role: str) -> None:
     ),
     ids=lambda path: str(path.relative_to(ROOT)),
 )
-def test_tasks_are_named_by_what_they_do(path: Path) -> None:
+def test_task_names_start_with_a_verb(path: Path) -> None:
     named = [task.get("name", "") for task in tasks_of(path)]
     assert [name for name in named if not name or name.split()[0].rstrip(",") not in VERBS] == []
 
@@ -260,7 +260,7 @@ def wired() -> dict[str, Any]:
 def test_the_wiring_sets_options_of_roles_only() -> None:
     options = {name for role in ROLES for name in spec_of(role)}
     read = {name for value in wired().values() for text in texts(value) for name in names_in(text)}
-    # A helper is not an option; the wiring itself has to read it.
+    # A helper is not an option; the wiring itself must read it.
     assert {name for name in wired() if name not in options and name not in read} == set()
 
 
@@ -277,7 +277,7 @@ def test_every_required_variable_is_wired() -> None:
 
 
 def test_the_wiring_reads_settings_names_and_outputs_only() -> None:
-    """A role's outputs, not its options: these would come from a role that is in the same play by chance."""
+    """A role's outputs, not its options: these exist only when the other role happens to be in the same play."""
     known = set(load(ROOT / "roles/settings/files/spec.yml")) | load(ROOT / "group_vars/all/names.yml").keys()
     # A helper of the wiring.
     known |= {name for name in wired() if name.startswith("_")}
@@ -287,10 +287,10 @@ def test_the_wiring_reads_settings_names_and_outputs_only() -> None:
             for task in tasks_of(path):
                 known |= task.get("ansible.builtin.set_fact", {}).keys()
     read = {name for value in wired().values() for text in texts(value) for name in names_in(text)}
-    assert {name for name in read if name not in known and not is_ansibles(name)} == set()
+    assert {name for name in read if name not in known and not is_ansible_name(name)} == set()
 
 
-def test_a_default_that_is_stated_again_is_the_settings_own() -> None:
+def test_a_repeated_default_equals_that_of_the_setting() -> None:
     """Only empty defaults are repeated; others come from the spec, by the filter setting_default."""
     spec = load(ROOT / "roles/settings/files/spec.yml")
     found = [
@@ -305,7 +305,7 @@ def test_a_default_that_is_stated_again_is_the_settings_own() -> None:
     assert [name for name, value in found if yaml.safe_load(value) != spec[name].get("default")] == []
 
 
-def test_a_roles_default_is_the_settings_own() -> None:
+def test_a_roles_default_equals_that_of_its_setting() -> None:
     """For a setting that is passed to a role unchanged."""
     spec = load(ROOT / "roles/settings/files/spec.yml")
     defaults = {name: value for role in ROLES for name, value in load(ROOT / f"roles/{role}/defaults/main.yml").items()}

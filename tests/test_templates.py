@@ -1,4 +1,4 @@
-"""Every template, rendered by Ansible's templating with the lab's wiring, is valid for its program."""
+"""Every template, rendered by Ansible with the lab's settings, is valid for its program."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCHEMA = json.loads((ROOT / "tests/data/cloudwatch_agent.schema.json").read_text
 init_plugin_loader()
 
 # Facts of a run from AWS, from earlier tasks and from the inventory.
-LEARNT = {
+FACTS = {
     "groups": {"web": ["listings-lab-web-1", "listings-lab-web-2"]},
     "hostvars": {
         "listings-lab-web-1": {"ec2_private_ip_address": "10.213.1.4"},
@@ -35,7 +35,7 @@ LEARNT = {
     "ec2_owner_id": "123456789012",
     "python_app_release": "0123456789ab",
     "python_app_credentials": "Y2lwaGVydGV4dA==",
-    # A loop of the role.
+    # Loop variables of the role.
     "_gunicorn_process": "digest",
     "gunicorn_timers": {"digest": {"command": "flask digest", "calendar": "daily"}},
     "release_id": "0123456789ab-012345",
@@ -53,7 +53,7 @@ UNITS = {
     "roles/nginx/templates/stop.conf.j2": "drop-in",
     **{path: Path(path).stem for path in TEMPLATES if Path(path).stem in SECTIONS},
 }
-# Keys that systemd accumulates; of any other the last one wins.
+# Keys that systemd accumulates; for others the last value wins.
 REPEATABLE = {
     "After",
     "Environment",
@@ -79,7 +79,7 @@ def wired() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in files:
         found |= loader.load_from_file(str(path), trusted_as_template=True) or {}
-    return found | LEARNT
+    return found | FACTS
 
 
 def trusted(changes: dict[str, Any]) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def render(path: str, **changes: Any) -> str:
 
 
 @pytest.mark.parametrize("path", TEMPLATES)
-def test_nothing_is_left_to_fill_in(path: str) -> None:
+def test_no_placeholder_remains(path: str) -> None:
     text = render(path)
     assert text.strip()
     assert re.findall(r"\{\{|\{%|\bNone\b|\bUndefined\b", text) == []
@@ -111,7 +111,7 @@ def test_a_file_has_the_ansible_managed_comment(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in TEMPLATES if path.endswith(".json.j2")])
-def test_json_is_json(path: str) -> None:
+def test_json_templates_render_valid_json(path: str) -> None:
     assert json.loads(render(path))
 
 
@@ -176,12 +176,12 @@ def test_nginx_forwards_challenges_only_to_existing_hosts() -> None:
     assert "root /var/www/acme;" in alone
 
 
-def test_nginx_waits_longer_than_gunicorn() -> None:
+def test_nginx_has_a_longer_timeout_than_gunicorn() -> None:
     (timeout,) = set(re.findall(r"proxy_read_timeout (\d+);\n\s+proxy_send", nginx(app_timeout=120)))
     assert int(timeout) > 120
 
 
-def test_a_unit_that_waits_for_requests_is_not_killed_before_gunicorn() -> None:
+def test_a_unit_is_not_killed_while_gunicorn_drains_requests() -> None:
     text = render("roles/gunicorn/templates/service.j2", app_timeout=120)
     assert int(re.search(r"TimeoutStopSec=(\d+)", text).group(1)) > 120
 
@@ -203,9 +203,9 @@ def unit_problems(text: str, kind: str) -> list[str]:
             seen[section, match[1]] += 1
         else:
             problems.append(f"not understood: {line}")
-    problems += [f"[{name}] is there {count} times" for name, count in sections.items() if count > 1]
+    problems += [f"[{name}] appears {count} times" for name, count in sections.items() if count > 1]
     return problems + [
-        f"{key} is there {count} times" for (_, key), count in seen.items() if count > 1 and key not in REPEATABLE
+        f"{key} appears {count} times" for (_, key), count in seen.items() if count > 1 and key not in REPEATABLE
     ]
 
 
@@ -217,9 +217,9 @@ def test_units_are_well_formed(path: str, kind: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[Unit]\n[Unit]\n", "[Unit] is there 2 times"),
+        ("[Unit]\n[Unit]\n", "[Unit] appears 2 times"),
         ("[Sevice]\nUser=a\n", "[Sevice] is unknown in a service"),
-        ("[Service]\nUser=a\nUser=b\n", "User is there 2 times"),
+        ("[Service]\nUser=a\nUser=b\n", "User appears 2 times"),
         ("[Service]\nUser: a\n", "not understood: User: a"),
     ],
 )
@@ -232,7 +232,7 @@ def test_the_app_gets_its_settings_and_no_secret() -> None:
     found = dict(part.split("=", 1) for line in lines if not line.startswith("#") for part in shlex.split(line))
     assert json.loads(found["DATABASE_CREDENTIALS_CONTEXT"]) == {"Application": "listings", "Environment": "lab"}
     assert found["AWS_ENDPOINT_URL"] == "http://10.213.0.1:4566"
-    assert LEARNT["python_app_credentials"] not in " ".join(found.values())
+    assert FACTS["python_app_credentials"] not in " ".join(found.values())
 
 
 def test_an_empty_setting_is_not_in_the_apps_environment() -> None:
@@ -259,7 +259,7 @@ def test_a_host_reboots_automatically_only_at_a_given_time() -> None:
     assert "Reboot-Time" not in never
 
 
-def test_the_backup_uses_amazons_own_api_when_no_other_is_named() -> None:
+def test_the_backup_uses_the_aws_api_by_default() -> None:
     assert json.loads(render("roles/rds_backup/templates/config.json.j2", aws_endpoint_url=""))["endpoint_url"] is None
 
 
@@ -269,7 +269,7 @@ def agent_config(**changes: Any) -> dict[str, Any]:
 
 
 def agent_problems(config: dict[str, Any]) -> list[str]:
-    """Return where a configuration differs from the schema, and groups that are named twice."""
+    """Return the differences of a configuration from the schema, and log groups with several files."""
     problems = [
         f"{'/'.join(map(str, error.absolute_path))}: {error.message}"
         for error in jsonschema.Draft202012Validator(SCHEMA).iter_errors(config)
@@ -278,7 +278,7 @@ def agent_problems(config: dict[str, Any]) -> list[str]:
     return problems + [f"{name}: one log group, several files" for name, count in groups.items() if count > 1]
 
 
-def test_the_schema_itself_is_right() -> None:
+def test_the_schema_is_valid() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
@@ -287,7 +287,7 @@ def test_the_agents_configuration_fits_the_schema() -> None:
     assert agent_config()["metrics"]["endpoint_override"] == "http://10.213.0.1:4566"
 
 
-def test_the_agent_uses_amazons_own_api_when_no_other_is_named() -> None:
+def test_the_agent_uses_the_aws_api_by_default() -> None:
     config = agent_config(aws_endpoint_url="")
     assert agent_problems(config) == []
     assert "endpoint_override" not in config["metrics"] | config["logs"]
@@ -308,7 +308,7 @@ def test_the_agent_uses_amazons_own_api_when_no_other_is_named() -> None:
         (("logs", "logs_collected", "files", "collect_list", 0), "retention_in_days", 8, "8 is not one of"),
     ],
 )
-def test_the_schema_refuses_what_the_agent_would_overlook(
+def test_the_schema_rejects_errors_that_the_agent_ignores(
     place: tuple[str | int, ...], key: str, value: Any, problem: str
 ) -> None:
     config = agent_config()
@@ -331,14 +331,14 @@ def test_two_files_in_one_log_group_are_recognised() -> None:
 def test_the_command_for_operators_is_a_script_that_passes_its_arguments(tmp_path: Path) -> None:
     script = tmp_path / "outport-rds"
     script.write_text(render("roles/rds_backup/templates/outport-rds.j2"))
-    stand_in = tmp_path / "systemd-run"
-    stand_in.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
-    stand_in.chmod(0o755)
-    command = ["sh", str(script), "discard", "two words"]
+    stub = tmp_path / "systemd-run"
+    stub.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    stub.chmod(0o755)
+    command = ["sh", str(script), "discard", "two arguments"]
     done = subprocess.run(
         command, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=True
     )
-    words = done.stdout.splitlines()
-    assert words[-2:] == ["discard", "two words"]
-    assert "--property=DynamicUser=yes" in words
-    assert "--property=SystemCallFilter=~@privileged" in words
+    arguments = done.stdout.splitlines()
+    assert arguments[-2:] == ["discard", "two arguments"]
+    assert "--property=DynamicUser=yes" in arguments
+    assert "--property=SystemCallFilter=~@privileged" in arguments

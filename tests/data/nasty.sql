@@ -1,4 +1,4 @@
--- A schema with what dump programs get wrong. The account 'gone'@'%' is not there where it is restored.
+-- A schema with objects that dump programs often get wrong. The account 'gone'@'%' does not exist on the target.
 CREATE TABLE `every type` (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   `tiny` TINYINT, `yes` TINYINT(1), `year` YEAR, `exact` DECIMAL(30, 10), `single` FLOAT, `double` DOUBLE, `bits` BIT(13),

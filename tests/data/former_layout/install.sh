@@ -1,6 +1,6 @@
 #!/bin/sh
-# Make the first host one of an earlier version of Outport, whose live release is FORMER; run as root with its files in the directory.
-# The names are written here on purpose, and not taken from the modules: hosts have them on disk.
+# Convert the host to the layout of an earlier version of Outport, with FORMER as the live release. Run as root; its files are in ./former.
+# The names are literals on purpose, not those of the modules: hosts have them on disk.
 set -eu
 FORMER=$1
 cd /srv/listings
