@@ -1,10 +1,10 @@
 """Settings, read from the environment and validated before anything else starts.
 
-There are two ways to name the database:
+There are two ways to configure the database:
 
 * `DATABASE_CREDENTIALS_FILE`, `DATABASE_CREDENTIALS_CONTEXT`, `DATABASE_CA_FILE` and `AWS_REGION`: MySQL over
-  verified TLS, its credentials kept as KMS ciphertext and decrypted at run time.
-* `DATABASE_URL`: any SQLite or MySQL address; without it a SQLite file in `instance/`.
+  verified TLS, with credentials that are KMS ciphertext on disk and decrypted at run time.
+* `DATABASE_URL`: any SQLite or MySQL URL; by default a SQLite file in `instance/`.
 
 Photos go to the S3 bucket `MEDIA_BUCKET` in `AWS_REGION`, or else to the directory `MEDIA_FOLDER`, by default `instance/media`.
 `WRITES_PER_MINUTE` is how much one address may send: submissions and messages; photos may be three times as many.

@@ -1,6 +1,6 @@
 """The layout of a lab: addresses, ports, directories, names. `inventory/lab/group_vars/all.yml` has those of lab 1.
 
-The environment variable OUTPORT_LAB (1 to 9) chooses the lab: each has addresses, directories and processes of its own.
+The environment variable OUTPORT_LAB (1 to 9) chooses the lab: each has its own addresses, directories and processes.
 """
 
 import os

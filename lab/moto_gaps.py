@@ -1,7 +1,7 @@
 """Fixes of differences between moto, the lab's AWS API, and AWS itself.
 
-The playbooks are written for AWS. Where moto answers otherwise, it is fixed here, in its own process,
-before its server starts: `close_gaps()`. One function a gap; tests/test_moto_gaps.py has a test for each.
+The playbooks are written for AWS. Where moto behaves differently, it is patched here, in its own process,
+before its server starts: `close_gaps()`. One function per difference; tests/test_moto_gaps.py has a test for each.
 moto reads MOTO_AMIS_PATH (lab/amis.json) when it is imported: set it before importing this.
 """
 

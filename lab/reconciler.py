@@ -149,7 +149,7 @@ class Reconciler:
         instance = next((i for i in self._instances if i.private_address == address and i.state in _ALIVE), None)
         if instance is None:
             return None
-        told = {
+        metadata = {
             "meta-data/ami-id": instance.image,
             "meta-data/instance-id": instance.id,
             "meta-data/instance-type": instance.type,
@@ -172,14 +172,14 @@ class Reconciler:
             ),
         }
         if instance.public_address:
-            told["meta-data/public-ipv4"] = instance.public_address
+            metadata["meta-data/public-ipv4"] = instance.public_address
         if instance.role_arn:
             session = self._session(instance)
             role = instance.role_arn.rsplit("/", 1)[-1]
-            told[f"meta-data/iam/security-credentials/{role}"] = describe_credentials(
+            metadata[f"meta-data/iam/security-credentials/{role}"] = describe_credentials(
                 session.access_key, session.secret_key, session.token, session.expires
             )
-        return told
+        return metadata
 
     def _session(self, instance: Instance) -> cloud.Credentials:
         key = f"{instance.id} {instance.role_arn}"

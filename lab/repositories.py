@@ -23,8 +23,8 @@ def address(name: str) -> str:
 def publish(name: str, branch: str, files: Mapping[str, str], onto: str = "", message: str = "Change the app") -> str:
     """Create a commit on a branch of a repository and return its id.
 
-    It has the files (contents by path) of `onto`, a branch or a commit, and those of `files`; without `onto` those alone.
-    The repository is made where there is none.
+    It has the files (contents by path) of `onto`, a branch or a commit, and those of `files`; without `onto` only the latter.
+    A missing repository is created.
     """
     bare = STATE / f"git/{name}.git"
     if not bare.exists():
@@ -46,7 +46,7 @@ def publish(name: str, branch: str, files: Mapping[str, str], onto: str = "", me
 def publish_change(branch: str, mark: str) -> str:
     """Create a commit on a branch of the app, with one line added to the deployed version, and return its id.
 
-    With that line each answer of the app has the header `HEADER` with the value `mark`.
+    With that line, every response of the app has the header `HEADER` with the value `mark`.
     """
     bare = STATE / f"git/{APP}.git"
     line = f'app.after_request(lambda response: response.headers.set("{HEADER}", "{mark}") or response)\n'

@@ -38,7 +38,7 @@ class Run:
     def check(
         self, name: str, command: list[str], timeout: float = 900, report: Path | None = None, lab: int = 0
     ) -> bool:
-        """Run a command as one check, or as many as its JUnit report tells; show the end of its output when it fails.
+        """Run a command as one check, or as many as its JUnit report has; show the end of its output when it fails.
 
         `lab` is the number of the lab that it uses, 0 for none.
         """

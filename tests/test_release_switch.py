@@ -1,6 +1,6 @@
 """The decisions of a switch with a bad release: which release is live in the end, what runs, and the message.
 
-The host is imitated, on a clock of its own; what it says of real releases is in tests/end_to_end/test_refused_releases.py.
+The host is a fake with its own clock; real releases are tested in tests/end_to_end/test_refused_releases.py.
 """
 
 from __future__ import annotations

@@ -8,13 +8,13 @@ const board = (() => {
   const MOST_CENTS = 1000000000;
   const MOST_PHOTOS = 6;
   const MOST_BYTES = 10000000;
-  // Milliseconds, a little less than the day for which the server takes a photo that was sent.
+  // Milliseconds, a little less than the day for which the server accepts an uploaded photo.
   const PHOTO_LASTS = 23 * 3600 * 1000;
   const PHOTO_TYPES = ["image/jpeg", "image/png", "image/webp"];
 
   const byId = (id) => document.getElementById(id);
 
-  // --- building the page; text is only ever set as text ---
+  // --- elements; text is always set as text ---
 
   function make(tag, attributes = {}, ...children) {
     const element = document.createElement(tag);
@@ -45,7 +45,7 @@ const board = (() => {
     return new Date(iso).toLocaleDateString("en-CA", { day: "numeric", month: "short", year: "numeric" });
   }
 
-  // Dollars as people write them, in cents; null when empty, NaN when it is no amount that is taken.
+  // Dollars in common formats, in cents; null when empty, NaN when it is not a valid amount.
   function cents(text) {
     const amount = text.trim().replace(/^\$\s*|\s*\$$/g, "").replace(/[,\s](?=\d{3}(\D|$))/g, "");
     if (!amount) return null;
@@ -55,7 +55,7 @@ const board = (() => {
 
   // --- the server, or the sample ---
 
-  // A refused or failed request. `problem` is what the server said (RFC 9457), {} when it said nothing; `wait` is in seconds.
+  // A refused or failed request. `problem` is the server's (RFC 9457), {} without a body; `wait` is in seconds.
   class RequestError extends Error {
     constructor(problem, status = 0, wait = 0) {
       super(problem.detail || (status === 413 ? "That is too large." : "The server can't be reached just now."));
@@ -64,7 +64,7 @@ const board = (() => {
       this.wait = wait;
     }
 
-    // Whether the same may be sent again and be taken then.
+    // Whether a retry may succeed.
     get passing() {
       return this.status === 0 || this.status === 429 || this.status >= 500;
     }
@@ -97,7 +97,7 @@ const board = (() => {
     return request(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
   }
 
-  // XMLHttpRequest, since fetch does not tell how far an upload is.
+  // XMLHttpRequest, because fetch does not report the progress of an upload.
   function upload(file, onProgress) {
     const sending = new XMLHttpRequest();
     const done = new Promise((resolve, reject) => {
@@ -127,7 +127,7 @@ const board = (() => {
     return sampleLoading;
   }
 
-  // Answer from the sample as the server would.
+  // Respond from the sample as the server would.
   async function askSample(path, query) {
     const sample = await loadSample();
     const listings = sample.listings.map((entry, index) => sampleListing(sample, entry, index + 1));
@@ -172,7 +172,7 @@ const board = (() => {
       && (query.max_price === undefined || (listing.price_cents !== null && listing.price_cents <= query.max_price));
   }
 
-  // Run `load`, which fills `list`; if it fails say so in `status`, with a button that tries again.
+  // Run `load`, which fills `list`; show an error in `status`, with a button to retry.
   async function attempt(status, list, load) {
     status.hidden = false;
     status.textContent = "Loading…";
@@ -229,7 +229,7 @@ const board = (() => {
     return make("li", {}, cardOf(listing, title, shown));
   }
 
-  // From disk there is no page of a listing: its details are shown over the list.
+  // A listing has no page on disk: its details are shown over the list.
   function showDetails(listing) {
     const dialog = make("dialog", { class: "details", "aria-label": listing.title },
       make("div", { class: "gallery" }, picture(listing.photos, listing.category.slug, "90vw")),
@@ -253,7 +253,7 @@ const board = (() => {
   }
 
   function fillCategories(select, items) {
-    // The first option, "all" or "choose", stays.
+    // Keep the first option, "all" or "choose".
     select.length = 1;
     for (const category of items) select.append(make("option", { value: category.slug }, category.name));
   }

@@ -23,7 +23,7 @@ def wait_long(_dialect: object, _record: object, _args: object, params: dict[str
 
 
 def is_known(item: Any, _name: str | None, kind: str, _reflected: bool, _other: Any) -> bool:
-    """Tell whether this kind of database has such a thing: the full-text index is MySQL's alone."""
+    """Return whether this kind of database has an object: only MySQL has the full-text index."""
     full_text = kind == "index" and item.dialect_options["mysql"]["prefix"] == "FULLTEXT"
     return not full_text or migrate.db.engine.dialect.name == "mysql"
 

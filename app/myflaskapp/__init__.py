@@ -25,7 +25,7 @@ def create_app(settings: config.Config | None = None) -> Flask:
     """Return the app, configured by `settings` or else by the environment. Opens no connection.
 
     Raises:
-        config.ConfigError: A setting in the environment is missing or wrong.
+        config.ConfigError: A setting in the environment is missing or invalid.
     """
     settings = settings or config.load(os.environ)
     app = request_log.LoggedFlask(__name__)

@@ -23,7 +23,7 @@ __all__ = ["Load", "Plan", "Result", "Visit", "plan_for_site"]
 class Load:
     """Load in parallel with the block of a `with`, from its own process; `result` is available after the block.
 
-    Raises LabError when it can't begin, and when it ran out of time before the block and the requests were done.
+    Raises LabError when it can't start, and when it runs out of time before the block and the requests are complete.
     """
 
     def __init__(self, plan: Plan) -> None:

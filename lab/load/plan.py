@@ -13,8 +13,8 @@ RESPONSE_TIMEOUT = 40.0
 class Plan:
     """The plan: `rate` requests per second to `domain`, which resolves to all `addresses`, trusting the PEM file `ca`.
 
-    It ends when it is told to, not before `at_least` requests, and fails after `longest` seconds. `new_share` (0 to 1) of the requests
-    open a connection of their own. `run` stands in each message; a Load names its own.
+    It ends on request, but not before `at_least` requests, and fails after `longest` seconds. `new_share` (0 to 1) of the requests
+    open a new connection. `run` is part of each message; each Load has its own.
     """
 
     domain: str

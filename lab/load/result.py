@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Visit:
     """One request: when it was due (seconds after the start), its kind, its status or the class of its error, and its response time.
 
-    The time (milliseconds) is counted from when it was due: a visitor who has to wait is not a visitor who did not come.
+    The response time (milliseconds) is counted from when it was due, so that a delayed request counts as slow.
     """
 
     at: float

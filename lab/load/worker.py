@@ -1,6 +1,6 @@
 """The process that makes a load's requests: `python -m lab.load.worker PLAN`.
 
-It prints `begun` with the first answer, ends when it reads a line or nobody is there to write one, and then prints the result.
+It prints `begun` at the first response, ends when it reads a line or the end of its input, and then prints the result.
 """
 
 import asyncio
@@ -121,7 +121,7 @@ class _Clients:
 
     async def _send(self, session: aiohttp.ClientSession, kind: str, number: int) -> tuple[str, str]:
         """Send one request; return the status, and for an error the beginning of the body."""
-        told = SimpleNamespace(reused=False)
+        trace = SimpleNamespace(reused=False)
         body = None
         path = self._chance.choice(_PAGES) if kind == "page" else "/api/v1/listings"
         if kind == "message":
@@ -133,11 +133,11 @@ class _Clients:
                 self._base + path,
                 json=body,
                 allow_redirects=False,
-                trace_request_ctx=told,
+                trace_request_ctx=trace,
             )
         except _CLOSED as error:
             begun = isinstance(getattr(error, "message", None), RawResponseMessage)
-            if told.reused and not begun:
+            if trace.reused and not begun:
                 raise _ClosedUnanswered from error
             raise
         async with response:

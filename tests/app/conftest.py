@@ -1,6 +1,6 @@
-"""The app on a fresh database, migrated by its own migrations and filled by its own seed command.
+"""Fixtures: the app on a fresh database, created by its migrations and its seed command.
 
-The database is SQLite; with `--mysql` a schema of its own on the lab's MySQL.
+The database is SQLite; with `--mysql` a separate schema on the lab's MySQL server.
 """
 
 import io
@@ -60,14 +60,14 @@ def make_app(directory: Path, url: str = "", **environ: str) -> Flask:
 
 
 def run(app: Flask, *arguments: str, **options: Any) -> str:
-    """Run a command of the app's command line and return what it prints."""
+    """Run a command of the app and return its output."""
     result = app.test_cli_runner().invoke(args=arguments, **options)
     assert result.exit_code == 0, result.output
     return result.output
 
 
 def most(page: str) -> dict[str, int]:
-    """Return how many characters each field of a page takes, by the field's name."""
+    """Return the maximum length of each field of a page, by the field's name."""
     found = {}
     for field in re.findall(r"<(?:input|textarea)[^>]*maxlength[^>]*>", page):
         name, length = (re.search(rf'{part}="([^"]+)"', field) for part in (" name", "maxlength"))
@@ -162,19 +162,19 @@ def restore(app: Flask, rows: Rows) -> None:
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
-    """A visitor of the seeded app."""
+    """A client of the seeded app."""
     return app.test_client()
 
 
 @pytest.fixture
 def stranded(tmp_path: Path) -> FlaskClient:
-    """A visitor of an app whose database can't be opened."""
+    """A client of an app without a database."""
     return make_app(tmp_path, f"sqlite:///{tmp_path / 'gone' / 'listings.sqlite3'}").test_client()
 
 
 @pytest.fixture
 def submission() -> dict[str, Any]:
-    """A listing that the app takes."""
+    """A valid submission."""
     return {
         "title": "Kettle, hardly used",
         "description": "Whistles.\nLoudly.",
@@ -190,7 +190,7 @@ Picture = Callable[..., bytes]
 
 @pytest.fixture(scope="session")
 def picture() -> Picture:
-    """Makes the file of a picture: `picture(800, 600, "PNG", **options of Image.save)`; noise, so that it is not tiny."""
+    """Creates a picture file: `picture(800, 600, "PNG", **options of Image.save)`; noise, so that it is not tiny."""
 
     def make(width: int = 800, height: int = 600, kind: str = "JPEG", **options: Any) -> bytes:
         chance = random.Random(width * height)

@@ -1,4 +1,4 @@
-"""What a program that reads and posts listings notices."""
+"""The API of listings."""
 
 import re
 from typing import Any
@@ -72,18 +72,18 @@ def test_filters_take_signs_literally(client: FlaskClient, query: dict[str, str]
         ("place", "x" * 81),
     ],
 )
-def test_a_bad_query_is_named(client: FlaskClient, name: str, value: str) -> None:
+def test_an_invalid_query_is_reported(client: FlaskClient, name: str, value: str) -> None:
     assert name in complaints(client.get(URL, query_string={name: value}))
 
 
 @pytest.mark.parametrize("cursor", ["x", "!!", "AAAA", "é", "MTIz", "OTk5OTk5OTk5OTk5LjE", "MS45OTk5OTk5OTk5"])
-def test_a_cursor_that_is_none_is_no_page(client: FlaskClient, cursor: str) -> None:
+def test_an_invalid_cursor_is_rejected(client: FlaskClient, cursor: str) -> None:
     answer = client.get(URL, query_string={"cursor": cursor})
     assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
     assert "next_cursor" in answer.json["detail"]
 
 
-def test_one_listing_tells_its_address_and_the_list_does_not(client: FlaskClient) -> None:
+def test_one_listing_has_its_e_mail_address_and_the_list_has_not(client: FlaskClient) -> None:
     first = items(client)[0]
     one = client.get(f"{URL}/{first['id']}").json
     assert one == first | {"contact_email": "saltbox@example.org"}
@@ -96,7 +96,7 @@ def test_no_such_listing(client: FlaskClient, path: str) -> None:
     assert client.get(f"/listings/{path}").status_code == 404
 
 
-def test_wrong_addresses_and_methods_are_problems(client: FlaskClient) -> None:
+def test_wrong_urls_and_methods_are_problems(client: FlaskClient) -> None:
     missing = client.get("/api/v1/nothing")
     assert (missing.status_code, missing.mimetype) == (404, "application/problem+json")
     refused = client.delete(URL)
@@ -126,7 +126,7 @@ def test_by_price_those_without_one_come_last(client: FlaskClient) -> None:
     assert prices(items(client, sort="dearest")) == named[::-1] + unnamed
 
 
-def test_a_range_of_prices_has_its_ends_in_it(client: FlaskClient) -> None:
+def test_a_range_of_prices_is_inclusive(client: FlaskClient) -> None:
     found = prices(items(client, min_price=4500, max_price=89500))
     assert {4500, 89500} <= set(found)
     assert all(price is not None and 4500 <= price <= 89500 for price in found)
@@ -150,7 +150,7 @@ def test_a_cursor_belongs_to_its_order(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("path", [URL, f"{URL}/16", "/api/v1/categories", "/api/v1/openapi.json", "/listings/16"])
-def test_what_has_not_changed_is_not_sent_again(client: FlaskClient, path: str) -> None:
+def test_an_unchanged_response_is_not_sent_again(client: FlaskClient, path: str) -> None:
     first = client.get(path)
     assert first.headers["ETag"]
     again = client.get(path, headers={"If-None-Match": first.headers["ETag"]})

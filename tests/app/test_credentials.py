@@ -1,4 +1,4 @@
-"""What an operator notices of settings and credentials: clear errors at the start, and no secret anywhere."""
+"""Settings and credentials: clear errors at the start, and no secret in any output."""
 
 import base64
 import json
@@ -59,7 +59,7 @@ def vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vault]:
 
 
 class Server:
-    """Stands in for MySQL at PyMySQL's door: takes one password, keeps what it was asked with."""
+    """A fake MySQL server behind PyMySQL: accepts one password, records the arguments."""
 
     def __init__(self, password: str) -> None:
         self.password = password
@@ -110,7 +110,7 @@ def test_the_wrong_context_is_refused(vault: Vault) -> None:
         json.dumps({key: value for key, value in LOGIN.items() if key != "dbname"}),
     ],
 )
-def test_content_that_is_wrong_is_refused_without_being_told(vault: Vault, content: str) -> None:
+def test_invalid_content_is_refused_without_being_shown(vault: Vault, content: str) -> None:
     vault.write(content)
     with pytest.raises(CredentialsError) as caught:
         decrypt(vault.source())
@@ -120,7 +120,7 @@ def test_content_that_is_wrong_is_refused_without_being_told(vault: Vault, conte
     assert error.__suppress_context__ or error.__context__ is None
 
 
-def test_a_damaged_file_is_named(vault: Vault) -> None:
+def test_a_damaged_file_is_reported(vault: Vault) -> None:
     source = vault.source()
     vault.file.write_text("not base64 !")
     with pytest.raises(CredentialsError, match="is not base64"):
@@ -137,7 +137,7 @@ def test_the_connection_gets_the_credentials_and_verified_tls(vault: Vault, serv
     assert [asked[key] for key in ("host", "port", "user", "password", "database")] == [
         LOGIN[key] for key in ("host", "port", "username", "password", "dbname")
     ]
-    # What PyMySQL makes of the arguments is what counts.
+    # PyMySQL's interpretation of the arguments is what counts.
     tls = {key: value for key, value in asked.items() if key.startswith("ssl")}
     context = pymysql.connections.Connection(defer_connect=True, **tls).ctx
     assert context.verify_mode is ssl.CERT_REQUIRED
@@ -198,7 +198,7 @@ def test_refused_decryption_is_a_503_that_names_the_cause(vault: Vault, capsys: 
         ("AWS_REGION", "Canada"),
     ],
 )
-def test_a_wrong_setting_stops_the_start(vault: Vault, setting: str, value: str) -> None:
+def test_an_invalid_setting_stops_the_start(vault: Vault, setting: str, value: str) -> None:
     with pytest.raises(config.ConfigError, match=f"^{setting}: found .*; allowed is "):
         config.load(vault.environ(**{setting: value}))
 
@@ -206,15 +206,15 @@ def test_a_wrong_setting_stops_the_start(vault: Vault, setting: str, value: str)
 @pytest.mark.parametrize(
     "url", ["postgresql://u:hush@h/d", "mysql://u:hush@h/d", "hush", "mysql+pymysql://u:hush@h:x/d"]
 )
-def test_a_wrong_database_address_stops_the_start_and_is_not_repeated(url: str) -> None:
+def test_an_invalid_database_url_stops_the_start_and_is_not_repeated(url: str) -> None:
     with pytest.raises(config.ConfigError, match=r"^DATABASE_URL: found ") as caught:
         config.load({"DATABASE_URL": url})
     assert "hush" not in str(caught.value)
 
 
-def test_nothing_set_means_a_file_of_its_own() -> None:
+def test_the_default_database_is_a_local_file() -> None:
     assert config.load({}).database_url == "sqlite:///listings.sqlite3"
 
 
-def test_a_database_address_is_not_shown() -> None:
+def test_a_database_url_is_not_shown() -> None:
     assert "hush" not in repr(config.load({"DATABASE_URL": "mysql+pymysql://u:hush@h/d"}))

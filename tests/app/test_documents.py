@@ -1,4 +1,4 @@
-"""The commands of docs/example-app.md do what it says."""
+"""The commands of docs/example-app.md work."""
 
 import os
 import re
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """A developer's environment, without AWS and with a database of one's own."""
+    """A developer's environment, without AWS and with a local database."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
@@ -46,7 +46,7 @@ def test_the_commands_of_the_page_work_in_their_order(environ: dict[str, str]) -
 
 
 def serve(words: list[str], environ: dict[str, str]) -> None:
-    """Start the server, look at a page, and end it."""
+    """Start the server, request a page, and stop it."""
     server = subprocess.Popen(
         words, cwd=ROOT / "app", env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -1,4 +1,4 @@
-"""What a moderator, and somebody who would like to be one, notices."""
+"""Moderation, for moderators and for attackers."""
 
 import re
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def moderator(app: Flask, cheap_hashes: None) -> None:
 
 
 def token(client: FlaskClient, path: str = LOGIN) -> str:
-    """The token in the form of a page."""
+    """Return the token in a page's form."""
     found = re.search('name="csrf_token" value="([0-9a-f]{64})"', client.get(path).text)
     assert found
     return found[1]
@@ -59,7 +59,7 @@ def keeper(app: Flask) -> FlaskClient:
 
 @pytest.fixture
 def waiting(app: Flask, client: FlaskClient, submission: dict[str, Any]) -> int:
-    """The id of a listing that waits."""
+    """The id of a pending listing."""
     return send(app, client, submission)
 
 
@@ -71,13 +71,13 @@ def send(app: Flask, client: FlaskClient, submission: dict[str, Any]) -> int:
 
 
 def decide(keeper: FlaskClient, number: int, action: str, **changes: Any) -> Any:
-    """Send the form of a listing as it is shown, with changes."""
+    """Send the form of a listing with changes."""
     form = form_of(keeper, number) | {"action": action} | changes
     return keeper.post(f"/moderation/listings/{number}", data=form)
 
 
 def form_of(keeper: FlaskClient, number: int) -> dict[str, Any]:
-    """Return what the form of a listing holds."""
+    """Return the fields of a listing's form."""
     path = f"/moderation/listings/{number}"
     page = keeper.get(path).text
     form: dict[str, Any] = {"csrf_token": token(keeper, path)}
@@ -89,7 +89,7 @@ def form_of(keeper: FlaskClient, number: int) -> dict[str, Any]:
     return form
 
 
-def test_strangers_are_led_to_the_login_and_on_to_where_they_wanted(client: FlaskClient) -> None:
+def test_visitors_are_redirected_to_the_login_and_back(client: FlaskClient) -> None:
     for path in PAGES:
         answer = client.get(path)
         assert answer.status_code == 303
@@ -114,7 +114,7 @@ def test_the_login_leads_to_its_own_pages_only(client: FlaskClient, address: str
     assert log_in(client, following=address).headers["Location"] == "/moderation/"
 
 
-def test_the_session_is_for_this_site_alone(app: Flask, client: FlaskClient) -> None:
+def test_the_session_is_for_this_site_only(app: Flask, client: FlaskClient) -> None:
     cookie, browser = log_in(client).headers.getlist("Set-Cookie")
     for name, set_cookie in (("__Host-session", cookie), ("__Host-browser", browser)):
         assert set_cookie.startswith(f"{name}=")
@@ -132,14 +132,14 @@ def test_the_session_is_for_this_site_alone(app: Flask, client: FlaskClient) -> 
     ("name", "password"),
     [(NAME, "wrong password"), ("nobody", PASSWORD), (NAME.upper(), PASSWORD), ("", ""), (NAME, PASSWORD * 50)],
 )
-def test_a_wrong_login_does_not_say_what_is_wrong(client: FlaskClient, name: str, password: str) -> None:
+def test_a_wrong_login_does_not_reveal_what_is_wrong(client: FlaskClient, name: str, password: str) -> None:
     answer = log_in(client, name, password)
     assert answer.status_code == 403
     assert "This name and password" in answer.text
     assert client.get("/moderation/").status_code == 303
 
 
-def test_guessing_is_slowed_down_and_logging_in_is_not(app: Flask, client: FlaskClient) -> None:
+def test_failed_logins_are_rate_limited_and_others_are_not(app: Flask, client: FlaskClient) -> None:
     assert [log_in(app.test_client()).status_code for _ in range(12)] == [303] * 12
     statuses = [log_in(client, password=f"guess {number}").status_code for number in range(12)]
     assert statuses == [403] * 10 + [429] * 2
@@ -149,7 +149,7 @@ def test_guessing_is_slowed_down_and_logging_in_is_not(app: Flask, client: Flask
     assert "Easy on the oars" in answer.text
 
 
-def test_guesses_lock_no_browser_out_that_the_moderator_has_logged_in_from(app: Flask, keeper: FlaskClient) -> None:
+def test_failed_logins_do_not_lock_out_a_known_browser(app: Flask, keeper: FlaskClient) -> None:
     def known() -> str:
         browser = app.test_client()
         assert log_in(browser).status_code == 303
@@ -159,7 +159,7 @@ def test_guesses_lock_no_browser_out_that_the_moderator_has_logged_in_from(app: 
         visitor = app.test_client()
         if cookie:
             visitor.set_cookie("__Host-browser", cookie)
-        # The login reads a name without the blanks around it.
+        # The login ignores whitespace around a name.
         form = {"csrf_token": token(visitor), "name": f" {NAME} ", "password": password}
         return visitor.post(LOGIN, data=form, environ_overrides={"REMOTE_ADDR": address}).status_code
 
@@ -167,12 +167,12 @@ def test_guesses_lock_no_browser_out_that_the_moderator_has_logged_in_from(app: 
     guesses = [try_to(f"guess {number}", f"192.0.2.{number // 10}") for number in range(60)]
     assert guesses == [403] * 60
     assert try_to(PASSWORD, "192.0.2.99") == 429
-    # From the address of those who guess, too.
+    # Also from the attacker's address.
     assert try_to(PASSWORD, "192.0.2.1", own) == 303
-    # One that guesses is slowed down itself, wherever it is, and no other is.
+    # A browser with failed logins is limited at every address, and no other is.
     assert [try_to("guess", f"198.51.100.{n}", stolen) for n in range(11)] == [403] * 10 + [429]
     assert try_to(PASSWORD, "198.51.100.1", own) == 303
-    # It has to be a browser of this moderator, with the present password.
+    # It has to be a browser of this moderator, with the current password.
     number, proof = own.split(".")
     for forged in ("0" * 64, own[:-1], f"{'0' * 32}.{proof}", f"{number}.", "é.é"):
         assert try_to(PASSWORD, "198.51.100.2", forged) == 429
@@ -180,19 +180,19 @@ def test_guesses_lock_no_browser_out_that_the_moderator_has_logged_in_from(app: 
     assert try_to("another password", "198.51.100.2", own) == 429
 
 
-def test_without_a_database_a_known_browser_still_sees_the_form_to_log_in(stranded: FlaskClient) -> None:
+def test_without_a_database_a_known_browser_still_gets_the_login_form(stranded: FlaskClient) -> None:
     stranded.set_cookie("__Host-browser", f"{'0' * 32}.{'0' * 64}")
     assert stranded.get(LOGIN).status_code == 200
 
 
-def test_only_a_form_that_is_sent_logs_in(client: FlaskClient) -> None:
+def test_only_a_post_logs_in(client: FlaskClient) -> None:
     for password in (PASSWORD, "a guess"):
         answer = client.head(LOGIN, data={"name": NAME, "password": password})
         assert answer.status_code == 200
         assert "__Host-session" not in answer.headers.get("Set-Cookie", "")
 
 
-def test_logging_out_ends_the_session_for_whoever_has_the_cookie(app: Flask, keeper: FlaskClient) -> None:
+def test_a_logout_ends_the_session_for_every_copy_of_the_cookie(app: Flask, keeper: FlaskClient) -> None:
     thief = app.test_client()
     thief.set_cookie("__Host-session", keeper.get_cookie("__Host-session").value)  # type: ignore[union-attr]
     assert thief.get("/moderation/").status_code == 200
@@ -201,7 +201,7 @@ def test_logging_out_ends_the_session_for_whoever_has_the_cookie(app: Flask, kee
     assert thief.get("/moderation/").status_code == 303
 
 
-def test_a_session_ends_by_itself(app: Flask, keeper: FlaskClient) -> None:
+def test_a_session_expires(app: Flask, keeper: FlaskClient) -> None:
     with app.app_context():
         for session in db.session.scalars(select(Session)):
             session.expires_at = now() - timedelta(seconds=1)
@@ -210,7 +210,7 @@ def test_a_session_ends_by_itself(app: Flask, keeper: FlaskClient) -> None:
     assert "1 logins" in run(app, "clean")
 
 
-def test_what_is_sent_after_the_session_has_ended_is_not_dropped_in_silence(app: Flask, waiting: int) -> None:
+def test_a_form_sent_after_the_session_has_ended_gets_an_error(app: Flask, waiting: int) -> None:
     answer = app.test_client().post(f"/moderation/listings/{waiting}", data={"action": "save", "title": "My own words"})
     assert answer.status_code == 403
     assert "Nothing was changed" in answer.text
@@ -228,7 +228,7 @@ def test_without_a_database_a_moderator_is_asked_to_come_back(stranded: FlaskCli
     assert int(answer.headers["Retry-After"]) > 0
 
 
-def test_a_connection_that_breaks_is_told_to_a_moderator_too(app: Flask, keeper: FlaskClient) -> None:
+def test_a_lost_connection_is_a_503_for_a_moderator_too(app: Flask, keeper: FlaskClient) -> None:
     with app.app_context():
         engine = db.engine
 
@@ -236,14 +236,14 @@ def test_a_connection_that_breaks_is_told_to_a_moderator_too(app: Flask, keeper:
         if "FROM listing" in statement:
             raise engine.dialect.dbapi.OperationalError("gone")
 
-    def tell(context: Any) -> None:
+    def record(context: Any) -> None:
         context.is_disconnect = True
 
     event.listen(engine, "before_cursor_execute", cut)
-    event.listen(engine, "handle_error", tell)
+    event.listen(engine, "handle_error", record)
     answer = keeper.get("/listings/1")
     event.remove(engine, "before_cursor_execute", cut)
-    event.remove(engine, "handle_error", tell)
+    event.remove(engine, "handle_error", record)
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
 
@@ -260,7 +260,7 @@ def test_a_form_without_its_token_changes_nothing(app: Flask, keeper: FlaskClien
     assert stranger.post(LOGIN, data={"csrf_token": given, "name": NAME, "password": PASSWORD}).status_code == 403
 
 
-def test_the_token_of_somebody_else_is_refused(app: Flask, keeper: FlaskClient, waiting: int) -> None:
+def test_the_token_of_another_visitor_is_refused(app: Flask, keeper: FlaskClient, waiting: int) -> None:
     other = app.test_client()
     log_in(other)
     assert decide(keeper, waiting, "publish", csrf_token=token(other, "/moderation/audit")).status_code == 403
@@ -278,7 +278,7 @@ def test_publishing_puts_a_listing_on_the_board(client: FlaskClient, keeper: Fla
     )
 
 
-def test_refusing_needs_a_reason_and_tells_the_sender(
+def test_a_refusal_needs_a_reason_that_the_sender_sees(
     app: Flask, client: FlaskClient, keeper: FlaskClient, waiting: int
 ) -> None:
     refused = decide(keeper, waiting, "reject")
@@ -316,7 +316,7 @@ def test_edits_are_saved_and_recorded(client: FlaskClient, keeper: FlaskClient, 
 
 
 @pytest.mark.parametrize("price", ["1012.50", "$1,012.5", "1 012.50 $", "$ 1\u202f012.50"])
-def test_a_price_may_be_written_as_people_do(
+def test_common_formats_of_a_price_are_accepted(
     client: FlaskClient, keeper: FlaskClient, waiting: int, price: str
 ) -> None:
     assert decide(keeper, waiting, "publish", price=price).status_code == 303
@@ -339,7 +339,7 @@ def test_a_price_may_be_written_as_people_do(
         ("contact_email", "kettle", "e-mail address"),
     ],
 )
-def test_a_bad_edit_is_named_and_changes_nothing(
+def test_an_invalid_edit_is_reported_and_changes_nothing(
     client: FlaskClient, keeper: FlaskClient, waiting: int, field: str, value: str, said: str
 ) -> None:
     answer = decide(keeper, waiting, "publish", **{field: value, "place": "Elsewhere"})
@@ -350,7 +350,7 @@ def test_a_bad_edit_is_named_and_changes_nothing(
     assert "Elsewhere" not in keeper.get(f"/moderation/listings/{waiting}").text
 
 
-def test_of_two_who_decide_the_second_is_told_what_the_first_did(
+def test_the_second_of_two_decisions_sees_the_first(
     app: Flask, client: FlaskClient, keeper: FlaskClient, waiting: int
 ) -> None:
     state = re.search('name="state" value="([^"]+)"', keeper.get(f"/moderation/listings/{waiting}").text)[1]  # type: ignore[index]
@@ -363,12 +363,12 @@ def test_of_two_who_decide_the_second_is_told_what_the_first_did(
     for text in ("somebody else", "second refused", "Sold already.", "My own words"):
         assert text in answer.text
     assert client.get(f"/api/v1/listings/{waiting}").status_code == 404
-    # Having seen it, one may decide otherwise.
+    # After seeing it, another decision is possible.
     assert decide(keeper, waiting, "publish").status_code == 303
     assert client.get(f"/api/v1/listings/{waiting}").status_code == 200
 
 
-def test_of_two_who_decide_at_once_one_is_told(
+def test_one_of_two_simultaneous_decisions_is_refused(
     app: Flask, client: FlaskClient, keeper: FlaskClient, submission: dict[str, Any]
 ) -> None:
     second = app.test_client()
@@ -399,11 +399,11 @@ def test_an_unknown_action_is_refused(keeper: FlaskClient, waiting: int) -> None
         "/moderation/audit?page=%D9%A3",
     ],
 )
-def test_what_is_not_there_is_a_page_that_says_so(keeper: FlaskClient, path: str) -> None:
+def test_a_missing_object_is_a_404_page(keeper: FlaskClient, path: str) -> None:
     assert keeper.get(path).status_code == 404
 
 
-def test_photos_that_wait_are_for_moderators_and_can_be_removed(
+def test_pending_photos_are_for_moderators_and_can_be_removed(
     app: Flask, client: FlaskClient, keeper: FlaskClient, submission: dict[str, Any], picture: Picture
 ) -> None:
     sent = [client.post("/api/v1/photos", data=picture(400 + n, 300), content_type="image/jpeg").json for n in range(2)]
@@ -429,17 +429,17 @@ def test_messages_are_read_and_removed(client: FlaskClient, keeper: FlaskClient,
     for _ in range(2):
         assert keeper.post(path, data={"csrf_token": token(keeper, "/moderation/audit")}).status_code == 303
     assert count("message") == 0
-    # What was dealt with can be written again.
+    # A deleted message can be sent again.
     client.post("/api/v1/messages", json=message)
     assert count("message") == 1
 
 
-def test_what_enter_in_a_field_does_is_to_save(keeper: FlaskClient, waiting: int) -> None:
+def test_enter_in_a_field_saves(keeper: FlaskClient, waiting: int) -> None:
     page = keeper.get(f"/moderation/listings/{waiting}").text
     assert re.findall('name="action" value="([a-z]+)"', page) == ["save", "publish", "reject"]
 
 
-def test_the_forms_of_moderators_take_as_much_as_is_kept(
+def test_the_forms_of_moderators_have_the_limits_of_the_tables(
     client: FlaskClient, keeper: FlaskClient, waiting: int
 ) -> None:
     limits = {
@@ -465,13 +465,13 @@ def test_long_lists_have_pages(app: Flask, keeper: FlaskClient) -> None:
     assert len(seen) == len(set(seen)) == 136
 
 
-def test_the_pages_are_in_no_cache(keeper: FlaskClient) -> None:
+def test_the_pages_are_not_cached(keeper: FlaskClient) -> None:
     for path in PAGES:
         answer = keeper.get(path)
         assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
 
 
-def test_moderators_see_what_the_app_needs_and_strangers_do_not(client: FlaskClient, keeper: FlaskClient) -> None:
+def test_moderators_see_the_dependencies_and_others_do_not(client: FlaskClient, keeper: FlaskClient) -> None:
     needs = keeper.get("/readyz").json["needs"]
     assert set(needs) == {"database", "media"}
     assert all(need["ok"] and need["ms"] >= 0 for need in needs.values())
@@ -504,7 +504,7 @@ def test_moderators_are_managed_on_the_command_line(
         (("remove", "nobody"), "no moderator nobody"),
     ],
 )
-def test_a_wrong_command_says_what_is_allowed(app: Flask, arguments: tuple[str, ...], said: str) -> None:
+def test_an_invalid_command_shows_what_is_allowed(app: Flask, arguments: tuple[str, ...], said: str) -> None:
     result = app.test_cli_runner().invoke(args=["moderator", *arguments], input="short\n")
     assert result.exit_code == 2
     assert said in result.output

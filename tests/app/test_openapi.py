@@ -1,4 +1,4 @@
-"""The API holds to the OpenAPI document that it serves, whatever it is sent."""
+"""The API conforms to its OpenAPI document for all requests."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from werkzeug.serving import make_server
 
 @pytest.fixture
 def address(app: Flask) -> Iterator[str]:
-    """Where the app answers over HTTP."""
+    """The URL of the running app."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -24,7 +24,7 @@ def address(app: Flask) -> Iterator[str]:
 
 
 def test_schemathesis_finds_nothing(address: str, tmp_path: Path) -> None:
-    """Requests made from the document, right and wrong ones, are answered as it says, and never with a 5xx."""
+    """Valid and invalid requests, generated from the document, get documented responses and never a 5xx."""
     schemathesis = Path(sys.executable).parent / "schemathesis"
     document = f"{address}/api/v1/openapi.json"
     options = ["--max-examples=60", "--workers=1", "--no-color", "--continue-on-failure"]

@@ -1,4 +1,4 @@
-"""What somebody notices who sends a photo, and what is left of it."""
+"""Photos: upload, storage and removal."""
 
 import io
 import re
@@ -50,7 +50,7 @@ def publish(app: Flask, receipt: str, status: Status = Status.PUBLISHED) -> int:
 
 
 def stored(tmp_path: Path) -> list[Path]:
-    """The files of photos that are kept."""
+    """Return the stored photo files."""
     return [path for path in (tmp_path / "media").rglob("*") if path.is_file()]
 
 
@@ -67,14 +67,14 @@ def shown(app: Flask, client: FlaskClient, submission: dict[str, Any], picture: 
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_a_photo_is_kept_in_a_few_widths(client: FlaskClient, picture: Picture, kind: str) -> None:
+def test_a_photo_is_stored_in_a_few_widths(client: FlaskClient, picture: Picture, kind: str) -> None:
     answer = send(client, picture(1600, 1200, kind))
     assert answer.status_code == 201
     assert (answer.json["width"], answer.json["height"]) == (1280, 960)
     assert [(size["width"], size["height"]) for size in answer.json["sizes"]] == [(320, 240), (640, 480), (1280, 960)]
 
 
-def test_a_small_photo_is_not_blown_up(client: FlaskClient, picture: Picture) -> None:
+def test_a_small_photo_is_not_enlarged(client: FlaskClient, picture: Picture) -> None:
     assert [size["width"] for size in send(client, picture(500, 400)).json["sizes"]] == [320, 500]
     assert [size["width"] for size in send(client, picture(200, 100)).json["sizes"]] == [200]
 
@@ -103,7 +103,7 @@ def test_the_order_of_photos_is_the_senders(
     assert f"http://localhost/media/{order[0]}" in page
 
 
-def test_an_address_reveals_no_key(client: FlaskClient, shown: dict[str, Any], tmp_path: Path) -> None:
+def test_a_url_reveals_no_key(client: FlaskClient, shown: dict[str, Any], tmp_path: Path) -> None:
     name = shown["photos"][0]["id"]
     assert re.fullmatch("[0-9a-f]{32}", name)
     assert len(stored(tmp_path)) >= 3
@@ -127,7 +127,7 @@ def test_no_such_width(client: FlaskClient, shown: dict[str, Any]) -> None:
         assert client.get(f"/media/{name}.webp", headers={"If-None-Match": f'"{name}"'}).status_code == 404
 
 
-def test_nothing_but_the_picture_is_left(
+def test_only_the_picture_is_kept(
     app: Flask, client: FlaskClient, submission: dict[str, Any], picture: Picture
 ) -> None:
     exif = Image.Exif()
@@ -158,14 +158,14 @@ def test_a_photo_taken_sideways_is_turned_upright() -> None:
     assert upright.getpixel((100, 350))[0] > 150
 
 
-def test_what_is_transparent_becomes_white() -> None:
+def test_transparency_becomes_white() -> None:
     file = io.BytesIO()
     Image.new("RGBA", (64, 64), (0, 0, 0, 0)).save(file, "PNG")
     image = Image.open(io.BytesIO(photos.encode(file.getvalue())[64][2]))
     assert min(image.convert("RGB").getpixel((30, 30))) > 250
 
 
-def test_the_greys_of_sixteen_bits_stay_apart() -> None:
+def test_sixteen_bit_greys_stay_distinct() -> None:
     image = Image.new("I;16", (60, 20))
     for x in range(60):
         for y in range(20):
@@ -179,9 +179,9 @@ def test_the_greys_of_sixteen_bits_stay_apart() -> None:
     assert light > 245
 
 
-def test_colours_that_a_profile_explains_are_those_of_the_web_afterwards() -> None:
+def test_a_colour_profile_is_converted_to_srgb() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    # A profile that calls blue what others call red.
+    # A profile that swaps red and blue.
     swapped = profile.replace(b"rXYZ", b"____").replace(b"bXYZ", b"rXYZ").replace(b"____", b"bXYZ")
     for told, expected in ((swapped, (0, 0, 255)), (b"no profile", (255, 0, 0))):
         file = io.BytesIO()
@@ -191,13 +191,13 @@ def test_colours_that_a_profile_explains_are_those_of_the_web_afterwards() -> No
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "CMYK", "I;16", "YCbCr"])
-def test_every_kind_of_colours_is_taken(client: FlaskClient, mode: str) -> None:
+def test_every_colour_mode_is_accepted(client: FlaskClient, mode: str) -> None:
     file = io.BytesIO()
     Image.new(mode, (64, 64)).save(file, "JPEG" if mode in ("CMYK", "YCbCr") else "PNG")
     assert send(client, file.getvalue()).status_code == 201
 
 
-def test_an_animation_is_its_first_picture(client: FlaskClient) -> None:
+def test_an_animation_is_its_first_frame(client: FlaskClient) -> None:
     frames = [Image.new("RGB", (64, 64), colour) for colour in (RED, BLUE)]
     file = io.BytesIO()
     frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:])
@@ -218,7 +218,7 @@ def gif() -> bytes:
 
 
 def png(width: int, height: int, data: bytes) -> bytes:
-    """Return a PNG of one bit a pixel that says this size."""
+    """Return a PNG with one bit per pixel that declares this size."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -239,7 +239,7 @@ NO_PICTURES = {
 
 
 @pytest.mark.parametrize("name", NO_PICTURES)
-def test_what_is_no_picture_is_refused_whatever_it_calls_itself(
+def test_a_file_that_is_not_a_picture_is_refused_whatever_its_type(
     client: FlaskClient, tmp_path: Path, count: Callable[[str], int], name: str
 ) -> None:
     before = (count("photo"), len(stored(tmp_path)))
@@ -248,7 +248,7 @@ def test_what_is_no_picture_is_refused_whatever_it_calls_itself(
 
 
 def bomb(width: int, height: int) -> bytes:
-    """Return a small file whose picture takes much room."""
+    """Return a small file whose picture takes much memory."""
     return png(width, height, zlib.compress(b"\0" * ((width // 8 + 1) * height), 9))
 
 
@@ -273,7 +273,7 @@ def test_a_photo_that_is_too_large_or_broken_is_refused(
 
 
 def scans(count: int) -> bytes:
-    """Return a progressive JPEG whose last scan is there as often, in which each takes the decoder as long as the whole picture."""
+    """Return a progressive JPEG with its last scan repeated; each takes the decoder as long as the whole picture."""
     file = io.BytesIO()
     Image.new("L", (640, 480), 9).save(file, "JPEG", progressive=True)
     content = file.getvalue()
@@ -281,12 +281,12 @@ def scans(count: int) -> bytes:
     return content[:-2] + last * count + b"\xff\xd9"
 
 
-def test_a_photo_that_is_read_again_and_again_is_refused_at_once(client: FlaskClient) -> None:
+def test_a_photo_with_many_scans_is_refused_immediately(client: FlaskClient) -> None:
     assert send(client, scans(10)).status_code == 201
     assert "parts" in detail(send(client, scans(200)), 422)
 
 
-# Pictures that take the most room while they are read, for their size.
+# Pictures that take the most memory for their size.
 GREEDY = {
     "a transparent PNG": "Image.new('RGBA', (5000, 5000), (9, 9, 9, 128)).save(file, 'PNG')",
     "a WebP": "Image.new('RGBA', (5000, 3000), (9, 9, 9, 128)).save(file, 'WEBP')",
@@ -311,7 +311,7 @@ def test_no_photo_takes_more_memory_than_a_small_host_has(app_directory: Path, t
     print(name, done.stdout.strip(), "MB")
 
 
-def test_half_a_jpeg_is_refused(client: FlaskClient, picture: Picture) -> None:
+def test_a_truncated_jpeg_is_refused(client: FlaskClient, picture: Picture) -> None:
     content = picture(800, 600)
     assert "broken" in detail(send(client, content[: len(content) // 2]), 422)
 
@@ -320,7 +320,7 @@ def test_ten_megabytes_and_more_are_refused(client: FlaskClient) -> None:
     assert "at most 10 MB" in detail(send(client, b"\xff\xd8" + bytes(10_000_000)), 413)
 
 
-def test_what_does_not_tell_its_length_is_not_cut(client: FlaskClient, picture: Picture) -> None:
+def test_a_body_without_a_length_is_not_truncated(client: FlaskClient, picture: Picture) -> None:
     chunked = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
     small, large = picture(), picture() + bytes(12_000_000)
     for content, status in ((small, 201), (large, 413)):
@@ -340,19 +340,19 @@ def test_a_photo_belongs_to_one_listing(client: FlaskClient, submission: dict[st
 @pytest.mark.parametrize(
     "names", [["x"], ["x" * 65], [1], "x", [None], ["a" * 32] * 2, [f"{n:032}" for n in range(7)], {}]
 )
-def test_photos_that_can_not_be_are_named(client: FlaskClient, submission: dict[str, Any], names: object) -> None:
+def test_invalid_photos_are_reported(client: FlaskClient, submission: dict[str, Any], names: object) -> None:
     answer = client.post(SUBMISSIONS, json=submission | {"photos": names})
     assert answer.status_code == 422
     assert all(error["pointer"].startswith("#/photos") for error in answer.json["errors"])
 
 
-def test_a_photo_that_is_not_there_is_named(client: FlaskClient, submission: dict[str, Any]) -> None:
+def test_a_missing_photo_is_reported(client: FlaskClient, submission: dict[str, Any]) -> None:
     answer = client.post(SUBMISSIONS, json=submission | {"photos": ["a" * 32]})
     assert "within the last day" in detail(answer, 409)
     assert answer.json["errors"][0]["pointer"] == "#/photos/0"
 
 
-def test_the_same_photo_sent_again_makes_the_same_listing(
+def test_a_duplicate_photo_makes_a_duplicate_listing(
     client: FlaskClient, submission: dict[str, Any], picture: Picture
 ) -> None:
     answers = []
@@ -385,7 +385,7 @@ def test_unused_photos_are_cleaned_up(
     assert client.get(shown["photos"][0]["sizes"][0]["url"]).status_code == 200
 
 
-def test_a_photo_of_yesterday_is_no_longer_taken_and_not_removed_at_that_moment(
+def test_an_expired_photo_is_refused_and_removed_later(
     app: Flask, client: FlaskClient, submission: dict[str, Any], picture: Picture
 ) -> None:
     photo = send(client, picture()).json["id"]
@@ -397,7 +397,7 @@ def test_a_photo_of_yesterday_is_no_longer_taken_and_not_removed_at_that_moment(
     assert "Removed 0 photos" in run(app, "clean")
 
 
-def test_a_store_that_fails_keeps_nothing_and_asks_to_come_back(
+def test_a_store_that_fails_stores_nothing_and_is_a_503(
     seeded: Any, tmp_path: Path, picture: Picture, mysql_url: str
 ) -> None:
     (tmp_path / "media").write_text("a file where the directory should be")
@@ -410,7 +410,7 @@ def test_a_store_that_fails_keeps_nothing_and_asks_to_come_back(
 
 
 class TestBucket:
-    """The same, kept in S3."""
+    """The S3 store."""
 
     @pytest.fixture
     def bucket(self, monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -422,7 +422,7 @@ class TestBucket:
             s3.create_bucket(Bucket="media-1", CreateBucketConfiguration={"LocationConstraint": "ca-central-1"})
             yield s3
 
-    def test_what_is_put_can_be_had_and_deleted(self, bucket: Any) -> None:
+    def test_a_stored_file_can_be_read_and_deleted(self, bucket: Any) -> None:
         store = media.S3(config.Bucket("media-1", "ca-central-1"))
         store.check()
         store.put("photos/a/1.webp", b"picture", "image/webp")
@@ -433,14 +433,14 @@ class TestBucket:
         with pytest.raises(ClientError):
             bucket.head_object(Bucket="media-1", Key="photos/a/1.webp")
 
-    def test_a_bucket_that_is_not_there_is_an_error_that_names_no_key(self, bucket: Any) -> None:
+    def test_a_missing_bucket_is_an_error_without_a_key(self, bucket: Any) -> None:
         store = media.S3(config.Bucket("media-2", "ca-central-1"))
         for ask in (store.check, lambda: store.get("k/secret"), lambda: store.put("k/secret", b"", "image/webp")):
             with pytest.raises(media.MediaError) as raised:
                 ask()
             assert "secret" not in str(raised.value)
 
-    def test_the_app_takes_the_bucket_from_its_settings(self, bucket: Any, tmp_path: Path, picture: Picture) -> None:
+    def test_the_app_uses_the_bucket_of_its_settings(self, bucket: Any, tmp_path: Path, picture: Picture) -> None:
         app = make_app(tmp_path, MEDIA_BUCKET="media-1", AWS_REGION="ca-central-1")
         run(app, "db", "upgrade")
         photo = send(app.test_client(), picture(700, 500)).json

@@ -1,4 +1,4 @@
-"""What a visitor, a load balancer and an operator notice of the site."""
+"""The site for visitors, load balancers and operators."""
 
 import json
 import re
@@ -23,7 +23,7 @@ PAGES = ("index.html", "listings.html", "contact.html", "resources.html", "submi
 
 
 class Markup(HTMLParser):
-    """Collects what the pages' rules are about: tags, attributes, and scripts or styles written into the page."""
+    """Collects tags, attributes, and inline scripts and styles of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -54,9 +54,9 @@ def test_without_tables_it_is_not_ready(tmp_path: Path) -> None:
     assert bare.test_client().get("/readyz").status_code == 503
 
 
-def test_without_a_folder_that_takes_photos_it_is_not_ready(app: Flask) -> None:
+def test_without_a_writable_media_directory_it_is_not_ready(app: Flask) -> None:
     url = app.config["SQLALCHEMY_DATABASE_URI"]
-    # Nothing can be written there, by nobody.
+    # Nobody can write there.
     full = create_app(config.load({"DATABASE_URL": url, "MEDIA_FOLDER": "/proc"}))
     assert full.test_client().get("/readyz").status_code == 503
 
@@ -68,7 +68,7 @@ def test_without_a_database_it_is_alive_but_not_ready(stranded: FlaskClient) -> 
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_without_a_database_reads_and_writes_ask_to_come_back(stranded: FlaskClient) -> None:
+def test_without_a_database_reads_and_writes_are_a_503(stranded: FlaskClient) -> None:
     message = {"name": "A", "email": "a@example.org", "body": "b"}
     for answer in (
         stranded.get("/api/v1/listings"),
@@ -90,9 +90,7 @@ def test_a_bug_is_a_problem_without_details(app: Flask, capsys: pytest.CaptureFi
     assert "KeyError" in capsys.readouterr().out
 
 
-def test_a_bug_on_a_page_that_is_its_senders_alone_does_not_log_its_address(
-    app: Flask, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bug_on_a_private_page_does_not_log_its_url(app: Flask, capsys: pytest.CaptureFixture[str]) -> None:
     app.view_functions["routes.show_submission"] = lambda receipt: {}["private"]
     assert app.test_client().get("/submissions/a-secret", headers={"X-Request-ID": "abc"}).status_code == 500
     out = capsys.readouterr().out
@@ -124,12 +122,12 @@ def test_the_app_alone_serves_the_client(client: FlaskClient, name: str) -> None
     assert client.get(f"/{name}").status_code == 200
 
 
-def test_a_shortened_address_leads_to_the_listings(client: FlaskClient) -> None:
+def test_a_shortened_url_is_redirected_to_the_listings(client: FlaskClient) -> None:
     assert client.get("/listings").headers["Location"] == "/listings.html"
 
 
 @pytest.mark.parametrize("path", [*(f"/{name}" for name in PAGES), "/listings/16", "/nothing"])
-def test_pages_hold_to_a_strict_content_policy(client: FlaskClient, path: str) -> None:
+def test_pages_conform_to_a_strict_content_security_policy(client: FlaskClient, path: str) -> None:
     page = Markup(client.get(path).text)
     assert page.inline == ""
     for tag, attributes in page.tags:
@@ -141,7 +139,7 @@ def test_pages_hold_to_a_strict_content_policy(client: FlaskClient, path: str) -
 
 
 @pytest.mark.parametrize("path", [*(f"/{name}" for name in PAGES), "/listings/16"])
-def test_pages_are_usable_without_sight(client: FlaskClient, path: str) -> None:
+def test_pages_are_accessible(client: FlaskClient, path: str) -> None:
     tags = Markup(client.get(path).text).tags
     names = [tag for tag, _ in tags]
     assert names.count("h1") == names.count("main") == 1
@@ -175,7 +173,7 @@ FIELDS = {
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_forms_take_as_much_as_is_kept_and_say_so(app_directory: Path, name: str) -> None:
+def test_forms_have_and_show_the_limits_of_the_tables(app_directory: Path, name: str) -> None:
     page = (app_directory / "client" / name).read_text()
     assert most(page) == FIELDS[name]
     if name in ("contact.html", "submit.html"):
@@ -185,7 +183,7 @@ def test_forms_take_as_much_as_is_kept_and_say_so(app_directory: Path, name: str
             assert field == "price_cents" or f"{length:,} characters" in hint[1], field
 
 
-def test_scripts_know_the_limits_that_are_kept(app_directory: Path) -> None:
+def test_scripts_have_the_limits_of_the_app(app_directory: Path) -> None:
     script = (app_directory / "client/scripts.js").read_text()
     told = {name: int(value) for name, value in re.findall(r"const ([A-Z_]+) = ([0-9]+);", script)}
     assert told["MOST_CENTS"] == models.MOST_CENTS
@@ -237,7 +235,7 @@ def test_each_request_is_one_json_line_without_personal_data(
     assert "secret-search" not in out
 
 
-def test_what_a_library_warns_of_is_one_json_line_too(app_directory: Path, tmp_path: Path) -> None:
+def test_a_librarys_warning_is_one_json_line(app_directory: Path, tmp_path: Path) -> None:
     program = "import logging, run; logging.getLogger('sqlalchemy.pool').warning('lost', exc_info=ValueError('why'))"
     environ = {"DATABASE_URL": f"sqlite:///{tmp_path / 'listings.sqlite3'}", "PYTHONDONTWRITEBYTECODE": "1"}
     command = (sys.executable, "-c", program)
@@ -250,7 +248,7 @@ def test_what_a_library_warns_of_is_one_json_line_too(app_directory: Path, tmp_p
 
 
 @pytest.mark.parametrize("host", ["xn--bcher-kva.example", "site.example:8443"])
-def test_forms_of_the_sites_own_pages_are_taken_whatever_its_name(client: FlaskClient, host: str) -> None:
+def test_forms_of_the_sites_own_pages_are_accepted_for_any_name(client: FlaskClient, host: str) -> None:
     message = {"name": "A", "email": "a@example.org", "body": "b"}
     for origin, status in ((f"https://{host}", 201), ("https://other.example", 403), (f"http://{host}", 403)):
         answer = client.post("/api/v1/messages", json=message, base_url=f"https://{host}", headers={"Origin": origin})
@@ -258,11 +256,11 @@ def test_forms_of_the_sites_own_pages_are_taken_whatever_its_name(client: FlaskC
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "é", '"'])
-def test_a_request_id_that_is_none_is_replaced(client: FlaskClient, given: str) -> None:
+def test_an_invalid_request_id_is_replaced(client: FlaskClient, given: str) -> None:
     assert re.fullmatch("[0-9a-f]{32}", client.get("/healthz", headers={"X-Request-ID": given}).headers["X-Request-ID"])
 
 
-def test_one_proxy_is_believed_and_no_more(app: Flask) -> None:
+def test_only_one_proxy_is_trusted(app: Flask) -> None:
     app.add_url_rule("/api/v1/where", view_func=lambda: request.url_root)
     headers = {"X-Forwarded-Host": "outer.example, site.example", "X-Forwarded-Proto": "http, https"}
     assert Client(app).get("/api/v1/where", headers=headers).text == "https://site.example/"
@@ -275,7 +273,7 @@ def test_seeding_twice_changes_nothing(app: Flask) -> None:
     assert len(app.test_client().get("/api/v1/listings?limit=100").json["items"]) == 16
 
 
-def test_seeding_leaves_a_database_in_use_alone(app: Flask) -> None:
+def test_seeding_does_not_change_a_database_in_use(app: Flask) -> None:
     with app.app_context():
         for name in ("photo", "listing", "resource"):
             db.session.execute(db.metadata.tables[name].delete())
@@ -284,14 +282,14 @@ def test_seeding_leaves_a_database_in_use_alone(app: Flask) -> None:
     assert app.test_client().get("/api/v1/listings").json["items"] == []
 
 
-def test_migrations_go_forth_and_back_and_match_the_models(empty_app: Flask) -> None:
+def test_migrations_upgrade_and_downgrade_and_match_the_models(empty_app: Flask) -> None:
     run = empty_app.test_cli_runner().invoke
     for arguments in (["db", "check"], ["db", "downgrade", "base"], ["db", "upgrade"], ["db", "check"]):
         result = run(args=arguments)
         assert result.exit_code == 0, result.output
 
 
-def test_an_interrupted_migration_is_finished_by_the_next(empty_app: Flask) -> None:
+def test_an_interrupted_migration_is_completed_by_the_next(empty_app: Flask) -> None:
     with empty_app.app_context(), db.engine.begin() as connection:
         mysql = db.engine.dialect.name == "mysql"
         lost = {"ix_listing_price": "listing", "ix_message_fingerprint": "message"}

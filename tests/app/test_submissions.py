@@ -1,4 +1,4 @@
-"""What somebody notices who sends a listing or a message."""
+"""Submissions of listings and messages."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +32,7 @@ def listing_of(app: Flask, receipt: str) -> int:
 
 
 def publish(app: Flask, receipt: str) -> int:
-    """Put a listing on the board, as a moderator does; return its id."""
+    """Publish a listing as a moderator does; return its id."""
     with app.app_context():
         listing = db.session.scalars(select(Listing).where(Listing.receipt == receipt)).one()
         listing.status, listing.published_at, listing.fingerprint = Status.PUBLISHED.value, now(), None
@@ -40,7 +40,9 @@ def publish(app: Flask, receipt: str) -> int:
         return listing.id
 
 
-def test_a_listing_waits_until_it_is_published(app: Flask, client: FlaskClient, submission: dict[str, Any]) -> None:
+def test_a_listing_is_pending_until_it_is_published(
+    app: Flask, client: FlaskClient, submission: dict[str, Any]
+) -> None:
     submission |= {"title": "Kettle 🫖 שלום", "description": "O'Brien's <b>\r\nline"}
     answer = client.post(URL, json=submission)
     assert answer.status_code == 201
@@ -60,13 +62,13 @@ def test_a_listing_waits_until_it_is_published(app: Flask, client: FlaskClient, 
     assert "<b>" not in page
 
 
-def test_the_sender_sees_how_the_listing_fares(app: Flask, client: FlaskClient, submission: dict[str, Any]) -> None:
+def test_the_sender_sees_the_status_of_the_listing(app: Flask, client: FlaskClient, submission: dict[str, Any]) -> None:
     answer = client.post(URL, json=submission).json
     page = client.get(answer["url"])
     assert page.status_code == 200
     assert "Kettle, hardly used" in page.text
     assert page.headers["Cache-Control"] == "no-store"
-    # No other site is told of it, and the site's own forms on it still say where they come from.
+    # No referrer for other sites, but an origin for the page's own forms.
     assert page.headers["Referrer-Policy"] == "same-origin"
     number = publish(app, answer["receipt"])
     assert f"/listings/{number}" in client.get(answer["url"]).text
@@ -74,7 +76,7 @@ def test_the_sender_sees_how_the_listing_fares(app: Flask, client: FlaskClient, 
         assert client.get(unknown).status_code == 404
 
 
-def test_the_same_sent_twice_is_one_listing(
+def test_a_duplicate_listing_is_stored_once(
     app: Flask, client: FlaskClient, submission: dict[str, Any], count: Callable[[str], int]
 ) -> None:
     before = count("listing")
@@ -87,7 +89,7 @@ def test_the_same_sent_twice_is_one_listing(
     assert client.post(URL, json=submission).status_code == 201
 
 
-def test_the_same_sent_at_once_is_one_listing(
+def test_simultaneous_duplicates_are_one_listing(
     app: Flask, submission: dict[str, Any], count: Callable[[str], int]
 ) -> None:
     before = count("listing")
@@ -103,14 +105,14 @@ def test_the_same_sent_at_once_is_one_listing(
     assert count("listing") == before + 1
 
 
-def test_the_same_sent_at_once_is_one_message(app: Flask, count: Callable[[str], int]) -> None:
+def test_simultaneous_duplicates_are_one_message(app: Flask, count: Callable[[str], int]) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = pool.map(lambda _: app.test_client().post(MESSAGES, json=MESSAGE).status_code, range(8))
         assert set(answers) == {201}
     assert count("message") == 1
 
 
-def test_first_messages_of_many_at_once_are_all_taken(app: Flask, count: Callable[[str], int]) -> None:
+def test_simultaneous_first_messages_are_all_accepted(app: Flask, count: Callable[[str], int]) -> None:
     def send(number: int) -> int:
         message, visitor = MESSAGE | {"body": str(number)}, {"REMOTE_ADDR": f"192.0.2.{number}"}
         return app.test_client().post(MESSAGES, json=message, environ_overrides=visitor).status_code
@@ -120,7 +122,7 @@ def test_first_messages_of_many_at_once_are_all_taken(app: Flask, count: Callabl
     assert count("message") == 40
 
 
-def test_what_one_address_sends_is_limited_and_others_are_not(tmp_path: Path, mysql_url: str, app: Flask) -> None:
+def test_one_address_is_rate_limited_and_others_are_not(tmp_path: Path, mysql_url: str, app: Flask) -> None:
     limited = make_app(tmp_path, mysql_url, WRITES_PER_MINUTE="3").test_client()
 
     def send(address: str) -> Any:
@@ -131,7 +133,7 @@ def test_what_one_address_sends_is_limited_and_others_are_not(tmp_path: Path, my
     assert refused.mimetype == "application/problem+json"
     assert 0 < int(refused.headers["Retry-After"]) <= 60
     assert send("192.0.2.2").status_code == 201
-    # All of one IPv6 network are one.
+    # An IPv6 network counts as one address.
     assert [send(f"2001:db8::{n}").status_code for n in range(1, 5)] == [201, 201, 201, 429]
     assert send("2001:db8:0:1::1").status_code == 201
 
@@ -161,11 +163,11 @@ def test_sql_and_markup_are_only_text(app: Flask, client: FlaskClient, submissio
 
 
 @pytest.mark.parametrize("price", [None, 0, 5.0, 1_000_000_000])
-def test_prices_that_are_taken(client: FlaskClient, submission: dict[str, Any], price: float | None) -> None:
+def test_valid_prices(client: FlaskClient, submission: dict[str, Any], price: float | None) -> None:
     assert client.post(URL, json=submission | {"price_cents": price}).status_code == 201
 
 
-def test_every_missing_field_is_named_at_once(client: FlaskClient) -> None:
+def test_all_missing_fields_are_reported_at_once(client: FlaskClient) -> None:
     wrong = complaints(client.post(URL, json={}))
     assert set(wrong) == {"#/title", "#/description", "#/category", "#/place", "#/contact_email"}
     assert set(wrong.values()) == {"is required"}
@@ -186,7 +188,9 @@ def test_every_missing_field_is_named_at_once(client: FlaskClient) -> None:
         ("id", 1),
     ],
 )
-def test_each_bad_field_is_named(client: FlaskClient, submission: dict[str, Any], field: str, value: object) -> None:
+def test_each_invalid_field_is_reported(
+    client: FlaskClient, submission: dict[str, Any], field: str, value: object
+) -> None:
     assert set(complaints(client.post(URL, json=submission | {field: value}))) == {f"#/{field}"}
 
 
@@ -204,12 +208,12 @@ def test_each_bad_field_is_named(client: FlaskClient, submission: dict[str, Any]
         (b'{"title":"' + b"x" * 70_000 + b'"}', 413),
     ],
 )
-def test_a_body_that_is_no_json_object(client: FlaskClient, body: bytes, status: int) -> None:
+def test_a_body_that_is_not_a_json_object(client: FlaskClient, body: bytes, status: int) -> None:
     answer = client.post(URL, data=body, content_type="application/json")
     assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
 
 
-def test_what_is_nested_too_deep_is_no_json_at_any_depth(client: FlaskClient) -> None:
+def test_json_that_is_nested_too_deep_is_rejected(client: FlaskClient) -> None:
     for depth in range(700, 1000, 3):
         body = b'{"title":' + b"[" * depth + b"]" * depth + b"}"
         answer = client.post(URL, data=body, content_type="application/json")
@@ -222,8 +226,8 @@ def test_forms_of_other_sites_are_refused(client: FlaskClient, kind: str, path: 
     assert client.post(path, data=b"{}", content_type=kind).status_code == 415
 
 
-def test_a_message_is_kept(client: FlaskClient, count: Callable[[str], int]) -> None:
-    # The second time it is there already, of which strangers are not told.
+def test_a_message_is_stored(client: FlaskClient, count: Callable[[str], int]) -> None:
+    # A duplicate gets the same response.
     first, second = (client.post(MESSAGES, json=MESSAGE) for _ in range(2))
     assert (first.status_code, first.json) == (second.status_code, second.json) == (201, {"status": "received"})
     assert count("message") == 1
@@ -244,11 +248,11 @@ def test_a_message_is_kept(client: FlaskClient, count: Callable[[str], int]) -> 
     ],
 )
 @pytest.mark.parametrize("path", [URL, MESSAGES, "/api/v1/photos", "/moderation/login"])
-def test_what_another_site_sends_is_refused(client: FlaskClient, path: str, headers: dict[str, str]) -> None:
+def test_requests_of_another_site_are_refused(client: FlaskClient, path: str, headers: dict[str, str]) -> None:
     assert client.post(path, json=MESSAGE, headers=headers).status_code == 403
 
 
-def test_what_this_site_sends_is_taken(client: FlaskClient) -> None:
+def test_requests_of_this_site_are_accepted(client: FlaskClient) -> None:
     headers = {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
     assert client.post(MESSAGES, json=MESSAGE, headers=headers).status_code == 201
 
@@ -275,7 +279,7 @@ BAD_ROWS = {
         for value in values
     ],
 )
-def test_the_database_itself_refuses_what_is_beyond_the_limits(
+def test_the_database_itself_enforces_the_limits(
     app: Flask, client: FlaskClient, table: str, column: str, value: object
 ) -> None:
     client.post(MESSAGES, json=MESSAGE)

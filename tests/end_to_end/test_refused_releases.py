@@ -1,6 +1,6 @@
 """A bad release is refused with its cause, and the previous one stays live all the time (see `undisturbed`).
 
-One of each kind: every way in which a build fails is in molecule/python_app, in which a switch fails in tests/test_release_switch.py.
+One of each kind: the other failures of a build are in molecule/python_app, those of a switch in tests/test_release_switch.py.
 """
 
 import json
@@ -159,7 +159,7 @@ def refuse(name: str, ref: str, options: tuple[str, ...], visits: Visits, built:
 def test_a_bad_release_is_refused(visits: Visits, branch: str, bad: Bad) -> None:
     """A live release that dies loses the requests in progress: no more than those of 3 seconds.
 
-    `leaks` gets the signal that the kernel sends to a worker that takes too much: a lab host can't limit memory.
+    `leaks` sends itself the signal that the kernel sends to a worker that uses too much memory, because a lab host can't limit memory.
     """
     publish(APP, branch, dict(bad.files), DEPLOYED, f"Bad release: {bad.name}")
     messages = refuse(bad.name, branch, bad.options, visits, bad.built)

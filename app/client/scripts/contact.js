@@ -2,12 +2,12 @@
 "use strict";
 
 (() => {
-  const { byId, runForm, tell, values } = board;
+  const { byId, notify, runForm, values } = board;
 
   function showContact() {
     const form = byId("contact-form");
     runForm(form, "/messages", values, () => {
-      tell(form, "good", "Thank you, the message is with us. We answer as soon as we can.").focus();
+      notify(form, "good", "Thank you, the message is with us. We answer as soon as we can.").focus();
     });
   }
 

@@ -15,7 +15,7 @@ Object.assign(board, (() => {
     else field.removeAttribute("aria-describedby");
   }
 
-  // What is wrong with a field before it is sent, "" if nothing is.
+  // The validation error of a field, "" for none.
   function complaint(field) {
     if (field.required && !field.value.trim()) return "Please fill this in.";
     if (field.type === "email" && !(field.checkValidity() && /@.+\.../.test(field.value))) return "Please write an e-mail address, such as name@example.org.";
@@ -23,7 +23,7 @@ Object.assign(board, (() => {
     return "";
   }
 
-  function tell(form, kind, text) {
+  function notify(form, kind, text) {
     const note = byId(`${form.id}-note`);
     note.className = `form-note ${kind}`;
     note.textContent = text;
@@ -31,7 +31,7 @@ Object.assign(board, (() => {
     return note;
   }
 
-  // How many characters are left, said aloud near the end only.
+  // The number of characters left, announced near the limit only.
   function count(field) {
     const shown = make("p", { class: "count", "aria-hidden": "true" });
     const said = make("p", { class: "visually-hidden", role: "status" });
@@ -46,7 +46,7 @@ Object.assign(board, (() => {
     update();
   }
 
-  // Texts that were not sent yet come back when the page is loaded again in this tab.
+  // Drafts are restored when the page is reloaded in this tab.
   function keepDraft(form, fields) {
     const key = `draft ${form.id}`;
     const draft = JSON.parse(sessionStorage.getItem(key) || "{}");
@@ -59,7 +59,7 @@ Object.assign(board, (() => {
     return () => sessionStorage.removeItem(key);
   }
 
-  // Make `form` work: `content` gives the body to send once it may be sent, `thank` gets the answer.
+  // Set up `form`: `content` returns the body to send, `thank` gets the response.
   function runForm(form, path, content, thank) {
     const fields = [...form.querySelectorAll("input[name], select, textarea")];
     const send = form.querySelector("button[type=submit]");
@@ -74,7 +74,7 @@ Object.assign(board, (() => {
       });
       field.addEventListener("input", () => {
         if (field.hasAttribute("aria-invalid")) mark(field, complaint(field));
-        if (!form.querySelector("[aria-invalid]")) tell(form, "", "");
+        if (!form.querySelector("[aria-invalid]")) notify(form, "", "");
       });
     }
     form.addEventListener("submit", async (event) => {
@@ -83,12 +83,12 @@ Object.assign(board, (() => {
       for (const field of fields) mark(field, complaint(field));
       const wrong = fields.find((field) => field.hasAttribute("aria-invalid"));
       if (wrong) {
-        tell(form, "bad", "Some fields need another look.");
+        notify(form, "bad", "Some fields need another look.");
         wrong.focus();
         return;
       }
       if (!live) {
-        tell(form, "", "All filled in well. To be sent, the form needs the server: this page was opened from disk.").focus();
+        notify(form, "", "All filled in well. To be sent, the form needs the server: this page was opened from disk.").focus();
         return;
       }
       sending = true;
@@ -98,7 +98,7 @@ Object.assign(board, (() => {
         const answer = await sendAll(await content(fields));
         forget();
         form.reset();
-        tell(form, "", "");
+        notify(form, "", "");
         thank(answer);
       } catch (error) {
         if (!(error instanceof RequestError)) throw error;
@@ -111,7 +111,7 @@ Object.assign(board, (() => {
       }
     });
 
-    // What is changed meanwhile would not be sent.
+    // Changes during the request would not be sent.
     async function sendAll(body) {
       form.inert = true;
       try {
@@ -121,10 +121,10 @@ Object.assign(board, (() => {
       }
     }
 
-    // Count down to when it is worth another try; what was written stays.
+    // Count down to the next retry; the text is kept.
     async function wait(error) {
       const when = error.wait ? `in ${error.wait} ${error.wait === 1 ? "second" : "seconds"}` : "in a moment";
-      tell(form, "bad", `${error.message} Please send it again ${when}; nothing is lost.`).focus();
+      notify(form, "bad", `${error.message} Please send it again ${when}; nothing is lost.`).focus();
       for (let left = error.wait; left > 0; left -= 1) {
         send.textContent = `Send again in ${left} s`;
         await new Promise((resolve) => setTimeout(resolve, 1000));
@@ -142,7 +142,7 @@ Object.assign(board, (() => {
         first = first || field;
       }
       const others = (error.problem.errors || []).filter((mistake) => mistake.pointer.startsWith("#/photos"));
-      const note = tell(form, "bad", first ? "Some fields need another look."
+      const note = notify(form, "bad", first ? "Some fields need another look."
         : others.length ? `The photos ${others[0].detail}.` : `${error.message} Nothing was sent.`);
       return error.at || first || note;
     }
@@ -150,5 +150,5 @@ Object.assign(board, (() => {
 
   const values = (fields) => Object.fromEntries(fields.map((field) => [field.name, field.value]));
 
-  return { mark, runForm, tell, values };
+  return { mark, notify, runForm, values };
 })());

@@ -26,13 +26,13 @@
       const given = state();
       for (const name of FILTERS) form.elements[name].value = given[name] || "";
       for (const name of ["category", "sort"]) {
-        // A value that is not there leaves the list box empty: choose the first.
+        // An unknown value leaves the list box empty: select the first option.
         if (form.elements[name].selectedIndex < 0) form.elements[name].selectedIndex = 0;
       }
       checkPrices();
     }
 
-    // Mark prices that are none, or in the wrong order; tell whether they are right.
+    // Mark prices that are invalid or in the wrong order; return whether they are valid.
     function checkPrices() {
       const [least, most] = ["min_price", "max_price"].map((name) => {
         const value = cents(form.elements[name].value);
@@ -43,7 +43,7 @@
       return !form.querySelector("[aria-invalid]");
     }
 
-    // What the address asks for; what it asks for wrongly is left out.
+    // The state in the URL, without invalid values.
     function query() {
       const given = state();
       const price = (name) => {
@@ -62,7 +62,7 @@
       };
     }
 
-    // Show what the address asks for; then scroll, unless `scroll` is null.
+    // Show the state in the URL; then scroll, unless `scroll` is null.
     async function load(scroll) {
       latest += 1;
       const mine = latest;
@@ -77,10 +77,10 @@
         const page = await get("/listings", asked).catch((error) => {
           if (mine === latest && !(error.status === 404 && asked.cursor)) throw error;
         });
-        // What a newer search has overtaken is dropped.
+        // A newer search has replaced this one.
         if (mine !== latest) return;
         if (!page) {
-          // The page that the address names is not there any more.
+          // The page in the URL no longer exists.
           history.replaceState(history.state, "", address({ cursor: "" }));
           await load(0);
           return;
@@ -117,13 +117,13 @@
       load(0);
     }
 
-    // The same, asked for by something that goes away.
+    // The same, for a control that disappears.
     function leadTo(changes) {
       go(changes);
       status.focus();
     }
 
-    // Search for what the form says, if it says it right.
+    // Search with the form's values, if they are valid.
     function search() {
       if (!checkPrices()) return;
       const wanted = Object.fromEntries(FILTERS.map((name) => [name, form.elements[name].value.trim()]));
@@ -152,7 +152,7 @@
     history.scrollRestoration = "manual";
     window.addEventListener("pagehide", () => history.replaceState({ scroll: window.scrollY }, ""));
     window.addEventListener("popstate", (event) => {
-      // Within the page, as the link to its content leads.
+      // A link within the page, such as that to its content.
       if (location.search === shown) return;
       fill();
       load(event.state ? event.state.scroll : 0);
@@ -164,7 +164,7 @@
       if (wrong) {
         wrong.focus();
       } else if (!wide.matches) {
-        // On a phone the form hides what it has found.
+        // On a phone the form covers the results.
         fold();
         status.focus();
       }

@@ -17,7 +17,7 @@ Object.assign(board, (() => {
         this.add([...this.input.files]);
         this.input.value = "";
       });
-      // A file that misses the form would be opened in the place of the page.
+      // A file dropped outside the form would replace the page.
       for (const name of ["dragover", "drop"]) window.addEventListener(name, (event) => event.preventDefault());
       for (const name of ["dragover", "dragleave", "drop"]) {
         form.addEventListener(name, (event) => {
@@ -75,7 +75,7 @@ Object.assign(board, (() => {
         canvas.getContext("2d").drawImage(image, (320 - width) / 2, (240 - height) / 2, width, height);
         image.close();
       } catch {
-        // The server says what is wrong with it.
+        // The server reports the error.
       }
       this.onChange();
     }
@@ -125,7 +125,7 @@ Object.assign(board, (() => {
       byId("photos-status").textContent = `${entry.file.name} is photo ${this.entries.indexOf(entry) + 1} of ${this.entries.length}.`;
     }
 
-    // Bring the page in line with `entries`; nothing that may have the focus is made anew.
+    // Update the page from `entries`; elements that may have the focus are kept.
     show() {
       this.entries.forEach((entry, index) => {
         entry.item.classList.toggle("failed", Boolean(entry.failed));
@@ -140,14 +140,14 @@ Object.assign(board, (() => {
       this.onChange();
     }
 
-    // The ids of all photos, once they are uploaded, again if that was long ago; an error when one could not be.
+    // The ids of all photos when they are uploaded, again if that was long ago; an error when one failed.
     async ids() {
       for (const entry of this.entries.filter((each) => each.id && Date.now() - each.at > PHOTO_LASTS)) this.send(entry);
       let awaited;
       do {
         awaited = this.queue;
         await awaited;
-        // Others were added meanwhile, perhaps.
+        // More may have been added in the meantime.
       } while (awaited !== this.queue);
       const wrong = this.entries.find((entry) => entry.failed);
       if (wrong) {

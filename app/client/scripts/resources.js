@@ -18,14 +18,14 @@
         make("li", {}, make("a", { class: "chip", href: `#${id}` }, name))));
       status.textContent = items.length ? "" : "No resources yet.";
       status.hidden = items.length > 0;
-      // The section that the address names was not there yet.
+      // The section in the URL did not exist yet.
       const wanted = ids.find(([, id]) => location.hash === `#${id}`);
       if (wanted) byId(wanted[1]).scrollIntoView();
     });
   }
 
   function resource(entry) {
-    // Only addresses of the web become links.
+    // Only http and https URLs become links.
     const title = /^https?:\/\//.test(entry.url) ? make("a", { href: entry.url, rel: "noopener noreferrer" }, entry.title) : entry.title;
     return make("li", {}, title, make("p", {}, entry.description));
   }

@@ -4,7 +4,7 @@
 (() => {
   const {
     Photos, RequestError, byId, cardOf, cents, fillCategories, fillPlaces, get, make, picture, runForm,
-    tell, values,
+    notify, values,
   } = board;
 
   function showSubmit() {
@@ -46,7 +46,7 @@
     form.addEventListener("input", preview);
     byId("copy").addEventListener("click", async () => {
       byId("receipt").select();
-      // Where the browser does not let it be copied it stays selected.
+      // Without access to the clipboard it stays selected.
       const copied = await navigator.clipboard?.writeText(byId("receipt").value).then(() => true, () => false);
       if (copied) byId("copy").textContent = "Copied";
     });
@@ -72,7 +72,7 @@
       preview();
     }).catch((error) => {
       if (!(error instanceof RequestError)) throw error;
-      tell(form, "bad", `${error.message} Please load the page again: what you have written stays.`);
+      notify(form, "bad", `${error.message} Please load the page again: what you have written stays.`);
     });
   }
 

@@ -1,6 +1,6 @@
 """First tables: categories, listings, resources, messages.
 
-MySQL commits each statement by itself, so every step asks what is there: an interrupted run is finished by the next.
+MySQL commits each statement separately, so every step checks what exists: an interrupted run is completed by the next.
 """
 
 import sqlalchemy as sa

@@ -1,6 +1,6 @@
 """Photos, moderation and limits; the limits on texts are the database's too.
 
-MySQL commits each statement by itself, so every step asks what is there: an interrupted run is finished by the next.
+MySQL commits each statement separately, so every step checks what exists: an interrupted run is completed by the next.
 The release before this one goes on working: what is new has a default or may be NULL.
 """
 

@@ -28,7 +28,7 @@ EMAIL = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}
 class Text(fields.String):
     """A text of at most `longest` characters, stored without surrounding whitespace.
 
-    Line ends are allowed with `lines`, nothing but blanks with `blank`.
+    `lines` allows line breaks, `blank` allows whitespace only.
     """
 
     default_error_messages: ClassVar[dict[str, str]] = {

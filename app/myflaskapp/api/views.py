@@ -47,7 +47,7 @@ class IdConverter(BaseConverter):
         """Return the id.
 
         Raises:
-            ValidationError: No row can have it.
+            ValidationError: It is not a valid row id.
         """
         if int(value) > schemas.MAX_ID:
             raise ValidationError
@@ -119,7 +119,7 @@ def read_json() -> Any:
     """Return the request's JSON.
 
     Raises:
-        RequestEntityTooLarge: It is longer than the app takes.
+        RequestEntityTooLarge: It is longer than the app's limit.
         BadRequest: It is not JSON.
     """
     try:

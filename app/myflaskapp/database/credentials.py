@@ -67,7 +67,7 @@ def decrypt(source: EncryptedCredentials) -> Credentials:
     """Return the credentials in the file of `source`.
 
     Raises:
-        CredentialsError: The file can't be read, KMS refuses, or the content is not what it should be.
+        CredentialsError: The file can't be read, KMS refuses, or the content is not valid.
     """
     try:
         ciphertext = base64.b64decode(source.file.read_bytes().strip(), validate=True)

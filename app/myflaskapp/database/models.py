@@ -1,6 +1,6 @@
 """The tables. Types that both MySQL and SQLite support; times are UTC, in whole seconds, without a zone.
 
-Each limit on a text stands here: the column, its CHECK constraint and the API's schemas take it from these numbers, and
+Each limit on a text is defined here: the column, its CHECK constraint and the API's schemas use these numbers, and
 a test holds the forms to them.
 """
 
@@ -88,7 +88,7 @@ class Listing(db.Model):
     """Something that a neighbour offers or seeks. `price_cents` is in Canadian cents, NULL when none was named.
 
     `receipt` is the sender's name for it. `fingerprint` is a digest of the content while it waits to be looked over, so
-    that the same content is kept once; NULL afterwards. `decided_at` is when a moderator published or refused it.
+    that the same content is stored once; NULL afterwards. `decided_at` is when a moderator published or refused it.
     """
 
     __tablename__ = "listing"
@@ -136,7 +136,7 @@ class Listing(db.Model):
 class Photo(db.Model):
     """A picture of a listing, or of none until the listing is sent. Sizes in pixels are those of its largest version.
 
-    `name` is its name in addresses, `digest` the SHA-256 of the file that was sent.
+    `name` is its name in URLs, `digest` the SHA-256 of the file that was sent.
     """
 
     __tablename__ = "photo"

@@ -28,7 +28,7 @@ def find_category(slug: str) -> Category:
     """Return the category.
 
     Raises:
-        BadSubmissionError: There is none of this slug.
+        BadSubmissionError: There is no category with this slug.
     """
     category = db.session.scalar(select(Category).where(Category.slug == slug))
     if category is None:
@@ -39,10 +39,10 @@ def find_category(slug: str) -> Category:
 def submit(content: dict[str, Any]) -> tuple[Listing, bool]:
     """Store a listing for review, and return it and whether it is new.
 
-    The same content is kept once as long as it waits, however often it is sent. `content` is a loaded SubmissionSchema.
+    A duplicate of a pending listing is stored only once. `content` is a loaded SubmissionSchema.
 
     Raises:
-        BadSubmissionError: The category or a photo is not there.
+        BadSubmissionError: The category or a photo does not exist.
     """
     category = find_category(content["category"])
     photos = _find_photos(content["photos"])

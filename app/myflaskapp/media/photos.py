@@ -53,9 +53,9 @@ def add(content: bytes) -> Photo:
     """Store the photo in the file `content` and return its committed row, without a listing.
 
     Raises:
-        NotAPhotoError: It is no picture of a known format.
+        NotAPhotoError: It is not an image in a supported format.
         BadPhotoError: It is too large or broken.
-        media.MediaError: It can't be kept just now.
+        media.MediaError: It can't be stored at the moment.
     """
     versions = encode(content)
     largest = max(versions)
@@ -77,7 +77,7 @@ def encode(content: bytes) -> dict[int, tuple[int, int, bytes]]:
     """Return width, height and file of each version of the picture in `content`, by width.
 
     Raises:
-        NotAPhotoError: It is no picture of a known format.
+        NotAPhotoError: It is not an image in a supported format.
         BadPhotoError: It is too large or broken.
     """
     with _decoding:
@@ -161,7 +161,7 @@ def read(photo: Photo, width: int) -> bytes | None:
     """Return the file of a version, None when there is none.
 
     Raises:
-        media.MediaError: It can't be had just now.
+        media.MediaError: It can't be read at the moment.
     """
     return media.store().get(_key(photo.name, width))
 
@@ -178,7 +178,7 @@ def remove_unused() -> int:
     """Remove unused photos and return their number.
 
     Raises:
-        media.MediaError: The store does not answer; what is left is removed the next time.
+        media.MediaError: The store is unavailable; the rest is removed the next time.
     """
     orphans = select(Photo).where(Photo.listing_id.is_(None), Photo.created_at < now() - ORPHAN)
     refused = (

@@ -27,28 +27,28 @@ class Media(Protocol):
         """Store `content` of the media type `kind`.
 
         Raises:
-            MediaError: It is not kept.
+            MediaError: It was not stored.
         """
 
     def get(self, key: str) -> bytes | None:
         """Return a file's content, None if it does not exist.
 
         Raises:
-            MediaError: The store does not say.
+            MediaError: The store is unavailable.
         """
 
     def delete(self, keys: list[str]) -> None:
         """Delete files; a missing one is no error.
 
         Raises:
-            MediaError: Something is perhaps still there.
+            MediaError: Some files may remain.
         """
 
     def check(self) -> None:
         """Check whether the store is available.
 
         Raises:
-            MediaError: It does not.
+            MediaError: It is not.
         """
 
 

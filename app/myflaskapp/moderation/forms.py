@@ -63,7 +63,7 @@ def _cents(dollars: str) -> int | None:
     """Return an amount of dollars in cents, None when there is none.
 
     Raises:
-        ValueError: It is no amount, or has parts of cents.
+        ValueError: It is not an amount, or has fractions of cents.
     """
     text = re.sub(r"[,\s](?=[0-9]{3}\b)", "", re.sub(r"^\$\s*|\s*\$$", "", dollars.strip()))
     if not text:

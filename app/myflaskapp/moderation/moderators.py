@@ -48,7 +48,7 @@ def set_session(response: Response, moderator: Moderator, token: str) -> None:
 def known_browser(name: str) -> str | None:
     """Return the id of the client's browser, None unless this moderator was the last to log in from it.
 
-    Another password makes every browser a stranger.
+    A new password makes every browser unknown.
     """
     browser, _, proof = request.cookies.get(BROWSER_COOKIE, "").partition(".")
     # Without a name there is nothing to query.
@@ -75,7 +75,7 @@ def current_name() -> str | None:
     """Return the name of the logged-in moderator, None for other visitors.
 
     Raises:
-        database.UNAVAILABLE: It can't be found out just now.
+        database.UNAVAILABLE: The database is unavailable.
     """
     if "moderator" not in g:
         g.moderator = None

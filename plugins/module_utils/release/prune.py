@@ -14,7 +14,7 @@ from ansible.module_utils.release.layout import App, Release, release_of
 def prune(context: Context) -> None:
     """Remove incomplete releases, all but the newest `keep` complete ones (with the one to be built), and environments without a release.
 
-    A release that is live, is the previous one, or has a running unit stays. What is removed is added to `context.pruned`.
+    A release that is live, is the previous one, or has a running unit is kept. Removed ones are added to `context.pruned`.
     """
     releases = context.app.all_releases()
     complete = sorted((release for release in releases if release.built.exists()), key=_built, reverse=True)

@@ -83,7 +83,7 @@ def _inspect(path: str) -> Interpreter:
 def check_interpreter(context: Context, interpreter: Interpreter, project: dict[str, Any]) -> None:
     """Raise ReleaseError when the app does not support the interpreter, by its pyproject.toml, whose content is `project`.
 
-    uv and poetry refuse no interpreter when they export a lock file or resolve requirements.
+    uv and poetry accept any interpreter when they export a lock file or resolve requirements.
     """
     if wanted := project.get("project", {}).get("requires-python"):
         # A directory with only this interpreter: uv finds it there when its version matches.

@@ -74,7 +74,7 @@ def verify(connection: Any, schema: str, manifest: Mapping[str, Any], kinds: Col
     """Compare a schema with a manifest: all tables, and code of these kinds (as in CREATE).
 
     Raises:
-        RestoreError: They differ; the text names each difference.
+        RestoreError: They differ; the message lists each difference.
     """
     tables = measure(connection, schema)
     code = {

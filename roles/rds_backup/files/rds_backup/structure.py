@@ -235,7 +235,7 @@ def _without_definer(definition: str) -> str:
 def _unqualified(definition: str, schema: str) -> str:
     """Return a view's definition without its schema's name, so that it can be created in any schema.
 
-    MySQL leaves the name out itself unless the view reads another schema, too. Then it stands before the view's and the tables' own
+    MySQL omits the name itself unless the view also reads another schema. Then it stands before the view's and the tables' own
     names, and before names of columns with their table; a table or an alias may have the schema's name.
     """
     own = re.escape(name(schema))

@@ -1,8 +1,8 @@
 """Swap the restored and the live tables, in a way that can be completed or undone after an interruption.
 
 Three schemas: the live one, `NAME_incoming` with the restored tables, and `NAME_before_STAMP` that the live tables move to. The tables
-change places by one atomic RENAME TABLE, and so does the name of the table with the restore's own notes: its name tells
-whether that has happened.
+change places by one atomic RENAME TABLE, and so does the table with the restore's state, whose name shows
+whether the swap has happened.
 """
 
 from __future__ import annotations
