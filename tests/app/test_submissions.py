@@ -1,5 +1,6 @@
 """Submissions of listings and messages."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from myflaskapp.database.engine import db
 from myflaskapp.database.models import Listing, Status, now
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 URL = "/api/v1/submissions"
@@ -102,6 +103,26 @@ def test_simultaneous_duplicates_are_one_listing(
         answers = list(pool.map(send, range(8)))
     assert sorted(status for status, _ in answers) == [200] * 7 + [201]
     assert len({receipt for _, receipt in answers}) == 1
+    assert count("listing") == before + 1
+
+
+def test_duplicates_that_waited_for_a_cancelled_one_are_one_listing(
+    app: Flask, submission: dict[str, Any], count: Callable[[str], int]
+) -> None:
+    """MySQL grants all of them the cancelled one's lock at once, which is a deadlock."""
+    listing = listing_of(app, app.test_client().post(URL, json=submission).json["receipt"])
+    with app.app_context(), db.engine.connect() as first:
+        fingerprint = db.session.scalar(select(Listing.fingerprint).where(Listing.id == listing))
+        publish(app, app.test_client().post(URL, json=submission).json["receipt"])
+        before = count("listing")
+        first.execute(update(Listing).where(Listing.id == listing).values(fingerprint=fingerprint))
+        with ThreadPoolExecutor(8) as pool:
+            sent = [pool.submit(app.test_client().post, URL, json=submission) for _ in range(8)]
+            time.sleep(1)
+            first.rollback()
+            answers = [future.result() for future in sent]
+    assert sorted(answer.status_code for answer in answers) == [200] * 7 + [201]
+    assert len({answer.json["receipt"] for answer in answers}) == 1
     assert count("listing") == before + 1
 
 

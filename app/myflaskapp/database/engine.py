@@ -1,7 +1,9 @@
 """The database: engine options, and connections opened with decrypted credentials."""
 
+import functools
 import logging
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 import pymysql
 from config import Config
@@ -16,6 +18,11 @@ from sqlalchemy.orm import DeclarativeBase
 from .credentials import CredentialsError, CredentialStore
 
 ACCESS_DENIED = 1045
+DEADLOCK = 1213
+ATTEMPTS = 5
+
+P = ParamSpec("P")
+R = TypeVar("R")
 # Errors of an unavailable database.
 UNAVAILABLE = (OperationalError, InterfaceError, DisconnectionError, TimeoutError, CredentialsError)
 
@@ -79,6 +86,23 @@ def end_transaction(_error: BaseException | None = None) -> None:
         db.session.rollback()
     except UNAVAILABLE as error:
         log.warning("connection lost after the response", extra={"fields": describe(error)})
+
+
+def retry_deadlocks(transaction: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function that is a whole transaction: it runs again when MySQL rolled it back to end a deadlock."""
+
+    @functools.wraps(transaction)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return transaction(*args, **kwargs)
+            except OperationalError as error:
+                if error.orig is None or error.orig.args[:1] != (DEADLOCK,):
+                    raise
+                db.session.rollback()
+        return transaction(*args, **kwargs)
+
+    return run
 
 
 def _connect_args(settings: Config) -> dict[str, Any]:

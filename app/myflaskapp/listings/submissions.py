@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ..database.engine import db
+from ..database.engine import db, retry_deadlocks
 from ..database.models import Category, Listing, Message, Photo, Status, now
 from ..media.photos import NAMED_WITHIN
 
@@ -36,6 +36,7 @@ def find_category(slug: str) -> Category:
     return category
 
 
+@retry_deadlocks
 def submit(content: dict[str, Any]) -> tuple[Listing, bool]:
     """Store a listing for review, and return it and whether it is new.
 
@@ -82,6 +83,7 @@ def find_by_receipt(receipt: str) -> Listing | None:
     return db.session.scalar(select(Listing).where(Listing.receipt == receipt))
 
 
+@retry_deadlocks
 def keep_message(content: dict[str, Any]) -> None:
     """Store a message, unless a duplicate is stored already. `content` is a loaded MessageSchema."""
     fingerprint = _fingerprint(content)

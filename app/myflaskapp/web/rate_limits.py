@@ -13,7 +13,7 @@ from limits.storage import Storage
 from sqlalchemy import case, delete, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..database.engine import db
+from ..database.engine import db, retry_deadlocks
 from ..database.models import RateLimit
 from ..moderation import moderators
 
@@ -35,6 +35,7 @@ class DatabaseStorage(Storage):
         """The exceptions of this storage."""
         return SQLAlchemyError
 
+    @retry_deadlocks
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Add `amount` to the current window, or to a new one of `expiry` seconds; return the sum."""
         digest, moment = _digest(key), int(time.time())
