@@ -20,7 +20,7 @@ _BUILD_TIMEOUT = 600
 
 
 def host_image(suite: str) -> Path:
-    """Return the path of a host's root file system for `suite`; its name has a digest of its recipe, so that a change makes a new one."""
+    """Return the path of a host's root file system for `suite`; the name has a digest of its recipe."""
     recipe = hashlib.sha256(Path(__file__).read_bytes())
     for authority in sorted(_EXTRA_CAS.glob("*.crt")):
         recipe.update(authority.read_bytes())
@@ -35,17 +35,17 @@ def mysql_image() -> Path:
 def build_host(suite: str, log: Path) -> None:
     """Build the host image of `suite` unless it exists."""
 
-    def make(tree: Path) -> None:
+    def build(tree: Path) -> None:
         _bootstrap(["--variant=minbase", f"--include={_HOST_PACKAGES}", suite], tree, log)
-        _make_it_an_ec2_image(tree, log)
+        _configure_as_ec2_image(tree, log)
 
-    _build(host_image(suite), make)
+    _build(host_image(suite), build)
 
 
 def build_mysql(log: Path) -> None:
     """Build the MySQL image unless it exists."""
 
-    def make(tree: Path) -> None:
+    def build(tree: Path) -> None:
         # The Release file of unstable may have expired on a mirror.
         options = [
             "--variant=extract",
@@ -59,17 +59,17 @@ def build_mysql(log: Path) -> None:
         for name in ("proc", "sys", "run", "root", "tmp", "data"):
             (tree / name).mkdir(exist_ok=True)
 
-    _build(mysql_image(), make)
+    _build(mysql_image(), build)
 
 
-def _build(image: Path, make: Callable[[Path], None]) -> None:
+def _build(image: Path, build: Callable[[Path], None]) -> None:
     if image.exists():
         return
     partial = image.with_name(f"{image.name}.partial")
     _remove(partial)
     CACHE.mkdir(parents=True, exist_ok=True)
     try:
-        make(partial)
+        build(partial)
     except LabError as error:
         _remove(partial)
         raise LabError(
@@ -89,7 +89,7 @@ def _bootstrap(arguments: list[str], tree: Path, log: Path) -> None:
     cgroups.run_to_end("build", [*command, tree], log, _BUILD_TIMEOUT)
 
 
-def _make_it_an_ec2_image(tree: Path, log: Path) -> None:
+def _configure_as_ec2_image(tree: Path, log: Path) -> None:
     files = {
         "etc/machine-id": "",
         "etc/sudoers.d/90-cloud-init-users": f"{USER} ALL=(ALL) NOPASSWD:ALL\n",

@@ -169,7 +169,8 @@ def fast(run: Run) -> None:
 def pytest(run: Run, name: str, arguments: list[str], lab: int = 0) -> None:
     """Run pytest and count its tests."""
     report = LOGS / f"{name.replace(':', '').replace(' ', '-')}.xml"
-    command = ["pytest", "-p", "no:cacheprovider", f"--junitxml={report}", *arguments]
+    selected = [] if run.soak else ["-m", "not soak"]
+    command = ["pytest", "-p", "no:cacheprovider", f"--junitxml={report}", *selected, *arguments]
     run.check(name, command, TIMEOUT, report, lab)
 
 

@@ -23,7 +23,7 @@ from lab.load.result import Result, Visit
 
 # Of ten requests, in a random order.
 _KINDS = ("page",) * 6 + ("api",) * 3 + ("message",)
-_PAGES = ("/", "/listings.html", "/styles.css", "/scripts.js")
+_PAGES = ("/", "/listings.html", "/styles.css", "/scripts.js", "/scripts/listings.js")
 # Each has its own persistent connections.
 _BROWSERS = 40
 # Seconds.
@@ -32,7 +32,7 @@ _NEXT_ADDRESS_DELAY, _CONNECT_TIMEOUT = 0.25, 3.0
 _CLOSED = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError)
 
 
-class _ClosedUnanswered(Exception):
+class _ClosedWithoutResponse(Exception):
     """A persistent connection was closed before the response began."""
 
 
@@ -110,7 +110,7 @@ class _Clients:
             try:
                 session = self._new if once else self._browsers[number % _BROWSERS]
                 outcome, text = await self._send(session, kind, number)
-            except _ClosedUnanswered:
+            except _ClosedWithoutResponse:
                 retried = True
                 outcome, text = await self._send(self._new, kind, number)
         except (aiohttp.ClientError, OSError) as error:
@@ -138,7 +138,7 @@ class _Clients:
         except _CLOSED as error:
             begun = isinstance(getattr(error, "message", None), RawResponseMessage)
             if trace.reused and not begun:
-                raise _ClosedUnanswered from error
+                raise _ClosedWithoutResponse from error
             raise
         async with response:
             content = await response.read()

@@ -261,36 +261,33 @@ print(read > 1000)
     assert on_host("sudo python3 -", text=script) == "True"
 
 
-def test_a_rollback_includes_the_other_processes(undisturbed: Visits, parcel: Options) -> None:
+def test_a_rollback_includes_the_other_processes_and_checks_the_schema_revision(
+    undisturbed: Visits, parcel: Options
+) -> None:
     first = live()
-    publish("parcel", "main", version(2, 1), onto="main", message="Version 2")
-    for playbook, number in (("deploy", 2), ("rollback", 1)):
-        play(f"playbooks/{playbook}.yml", *parcel).passed()
-        assert operations.visitor().get("/").json()["version"] == number
-        # Only those of the live release.
-        assert units() == units_of(live())
-        assert f"worker {number} " in log_of(f"listings-worker@{live()}.service")
-    assert live() == first
-
-
-def test_a_rollback_with_another_schema_revision_is_refused(undisturbed: Visits, parcel: Options) -> None:
-    first = live()
-    publish("parcel", "main", version(3, 2), onto="main", message="Version 3")
-    played = play("playbooks/deploy.yml", *parcel).passed()
-    third = live()
-    played = play("playbooks/rollback.yml", *parcel).refused()
-    messages = played.messages[0]
+    publish("parcel", "main", version(2, 2), onto="main", message="Version 2")
+    play("playbooks/deploy.yml", *parcel).passed()
+    second = live()
+    assert_only_version(2)
+    messages = play("playbooks/rollback.yml", *parcel).refused().messages[0]
     assert (
         f"Release {first} was deployed with schema revision '1';\nthe database is at '2'. Nothing was changed."
         in messages
     )
     assert "-e allow_schema_mismatch=true" in messages
     assert "playbooks/deploy.yml" in messages
-    assert live() == third
-    assert units() == units_of(third)
-    played = play("playbooks/rollback.yml", *parcel, "-e", "allow_schema_mismatch=true").passed()
+    assert live() == second
+    assert_only_version(2)
+    play("playbooks/rollback.yml", *parcel, "-e", "allow_schema_mismatch=true").passed()
     assert live() == first
-    assert units() == units_of(first)
+    assert_only_version(1)
+
+
+def assert_only_version(number: int) -> None:
+    """Assert that the site and all processes run this version, and that no unit of another release remains."""
+    assert operations.visitor().get("/").json()["version"] == number
+    assert units() == units_of(live())
+    assert f"worker {number} " in log_of(f"listings-worker@{live()}.service")
 
 
 def encrypted(text: str) -> str:

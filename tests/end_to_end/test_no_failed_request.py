@@ -43,31 +43,25 @@ def load() -> Loads:
     return under_load
 
 
-def test_no_request_fails_during_a_deploy(load: Loads, change: Change) -> None:
+def test_no_request_fails_during_a_deploy_and_its_rollback(load: Loads, change: Change) -> None:
+    before = shown("web-1")
     with load("deploy"):
         deploy(change.ref).passed()
     assert shown("web-1") == change.mark
-
-
-def test_no_request_fails_during_a_rollback(load: Loads, change: Change) -> None:
-    before = shown("web-1")
-    deploy(change.ref).passed()
     with load("rollback"):
         rollback().passed()
     assert shown("web-1") == before
     assert_a_rollback_persists(change)
-    assert shown("web-1") == before
 
 
 def assert_a_rollback_persists(change: Change) -> None:
-    """When the settings name the commit that was rolled back, each run stops before it changes the release, and lists the options."""
+    """When the settings name the commit that was rolled back, a deploy stops before it changes the release, and lists the options."""
     before = live()
-    for playbook in ("playbooks/deploy.yml", "site.yml"):
-        # With another setting, the commit is another release.
-        played = play(playbook, "-e", f"app_ref={change.ref}", "-e", '{"app_environment": {"OTHER": "1"}}').refused()
-        messages = played.messages[0]
-        assert f"('{change.ref}') was rolled back at" in messages
-        assert live() == before
+    # With another setting, the commit is another release.
+    settings = ("-e", f"app_ref={change.ref}", "-e", '{"app_environment": {"OTHER": "1"}}')
+    messages = play("playbooks/deploy.yml", *settings).refused().messages[0]
+    assert f"('{change.ref}') was rolled back at" in messages
+    assert live() == before
     commit = re.findall(r"-e ref=([0-9a-f]{40})", messages)
     assert "-e redeploy=true" in messages
     assert on_host("cat /srv/listings/live/release.json").count(commit[0]) == 1
@@ -75,12 +69,16 @@ def assert_a_rollback_persists(change: Change) -> None:
     assert re.search(r"[0-9a-f-]{19} +rolled back ", listed)
 
 
-def test_no_request_fails_during_a_deploy_that_is_refused(load: Loads, change: Change) -> None:
+def test_no_request_fails_during_a_deploy_of_an_unhealthy_release(load: Loads, change: Change) -> None:
     before = live()
     with load("refused deploy"):
-        deploy(change.ref, "-e", "app_health_path=/nothing-here", "-e", "gunicorn_health_timeout=15").refused()
+        refused = deploy(
+            change.ref, "-e", "app_health_path=/nothing-here", "-e", "gunicorn_health_timeout=15"
+        ).refused()
     assert live() == before
     assert shown("web-1") != change.mark
+    assert "expected 200 from /nothing-here within 15 seconds, found 404" in refused.text
+    assert "It got no traffic" in refused.text
 
 
 def test_no_request_fails_while_the_certificate_is_renewed(load: Loads) -> None:
@@ -115,6 +113,7 @@ def test_no_request_fails_while_nginx_is_upgraded(load: Loads) -> None:
     assert on_host("systemctl show --property=MainPID --value nginx") == masters[-1]
 
 
+@pytest.mark.soak
 def test_no_request_fails_while_a_host_of_an_earlier_version_is_taken_over(load: Loads) -> None:
     """Its units and the names of its files are those of tests/data/former_layout."""
     former = "0123456789ab-012345"

@@ -11,7 +11,7 @@ from lab.visitor import Visitor
 
 
 def test_an_unknown_ref_is_refused(site: Visitor) -> None:
-    played = play("site.yml", "--extra-vars", "app_ref=no-such-branch").refused()
+    played = play("playbooks/deploy.yml", "--extra-vars", "app_ref=no-such-branch").refused()
     assert f"was not fetched from git://{GATEWAY}/app.git at 'no-such-branch'" in played.stdout
     assert "Fix app_ref" in played.stdout
     assert played.changed == []
@@ -39,7 +39,7 @@ def test_a_database_that_does_not_respond_stops_the_release(site: Visitor, new_c
     freezer = next(Path("/sys/fs/cgroup").glob(f"**/{CGROUP}/database-{database}/cgroup.freeze"))
     freezer.write_text("1")
     try:
-        played = play("site.yml", "--extra-vars", f"app_ref={new_commit}")
+        played = play("playbooks/deploy.yml", "--extra-vars", f"app_ref={new_commit}")
         assert site.get("/").status == 200
         assert site.get("/api/v1/listings").status == 503
         assert "https://listings.lab.test/healthz on this host: 200 in " in play("playbooks/releases.yml").stdout

@@ -87,7 +87,7 @@ class Category(db.Model):
 class Listing(db.Model):
     """Something that a neighbour offers or seeks. `price_cents` is in Canadian cents, NULL when none was named.
 
-    `receipt` is the sender's name for it. `fingerprint` is a digest of the content while it waits to be looked over, so
+    `receipt` is the sender's name for it. `fingerprint` is a digest of the content while it is pending, so
     that the same content is stored once; NULL afterwards. `decided_at` is when a moderator published or refused it.
     """
 
