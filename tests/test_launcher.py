@@ -1,13 +1,21 @@
-"""The launcher: a program gets the secrets in its environment, but /proc does not show them."""
+"""The launcher: a program gets the secrets and the database's credentials in its environment, but /proc does not show them."""
 
+import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
+import yaml
+from sqlalchemy import make_url
 
 ROOT = Path(__file__).parent.parent
 REPORT = """\
@@ -57,3 +65,75 @@ def test_run_shows_its_usage(arguments: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "/srv/NAME COMMAND" in done.stderr
+
+
+CREDENTIALS = {
+    "username": "web",
+    "password": "p@:/?#[]%&=+ é'\"\\",
+    "host": "db.example.org",
+    "port": 3306,
+    "dbname": "shop",
+}
+
+
+@pytest.fixture
+def decrypt() -> Any:
+    """The program `decrypt` as a module."""
+    loader = SourceFileLoader("decrypt", str(ROOT / "roles/python_app/files/launcher/decrypt"))
+    module = ModuleType("decrypt")
+    loader.exec_module(module)
+    return module
+
+
+class Kms:
+    """Decrypts base64, as long as the encryption context is the right one."""
+
+    def decrypt(self, *, CiphertextBlob: bytes, EncryptionContext: dict[str, str]) -> dict[str, bytes]:
+        assert EncryptionContext == {"Application": "shop"}
+        return {"Plaintext": CiphertextBlob}
+
+
+def database(directory: Path, **variables: str) -> dict[str, Any]:
+    """The part `database` of secrets.json, with a ciphertext of CREDENTIALS."""
+    file = directory / "database.kms"
+    file.write_text(base64.b64encode(json.dumps(CREDENTIALS).encode()).decode())
+    return {
+        "file": str(file),
+        "context": {"Application": "shop"},
+        "ca_file": "/etc/shop/ca.pem",
+        "variables": variables,
+    }
+
+
+@pytest.mark.parametrize("template", ["sqlalchemy-pymysql", "sqlalchemy-mysqlclient"])
+def test_a_ready_made_template_is_a_url_of_sqlalchemy(decrypt: Any, tmp_path: Path, template: str) -> None:
+    found = decrypt.database_variables(Kms(), database(tmp_path, DATABASE_URL=template))["DATABASE_URL"]
+    url = make_url(found)
+    assert (url.username, url.password, url.host, url.port, url.database) == tuple(CREDENTIALS.values())
+    assert url.query["ssl_ca"] == "/etc/shop/ca.pem"
+
+
+def test_a_template_of_ones_own_is_encoded_only_in_a_url(decrypt: Any, tmp_path: Path) -> None:
+    found = decrypt.database_variables(
+        Kms(),
+        database(tmp_path, DB_PASSWORD="{password}", DB_SERVER="{host}:{port}", URL="x://{username}:{password}@h"),
+    )
+    assert found["DB_PASSWORD"] == CREDENTIALS["password"]
+    assert found["DB_SERVER"] == "db.example.org:3306"
+    assert urlsplit(found["URL"]).hostname == "h"
+    assert unquote(urlsplit(found["URL"]).password or "") == CREDENTIALS["password"]
+
+
+def test_credentials_that_cannot_be_decrypted_stop_the_start(decrypt: Any, tmp_path: Path) -> None:
+    wanted = database(tmp_path, DATABASE_URL="django")
+    (tmp_path / "database.kms").unlink()
+    with pytest.raises(SystemExit, match=r"credentials in .*database\.kms can't be decrypted"):
+        decrypt.database_variables(Kms(), wanted)
+
+
+def test_the_settings_know_each_template_and_each_field(decrypt: Any) -> None:
+    pattern = yaml.safe_load((ROOT / "roles/settings/files/spec.yml").read_text())["app_database_variables"]["pattern"]
+    for known in (*decrypt.TEMPLATES, *(f"{{{field}}}" for field in (*decrypt.FIELDS, "ca_file"))):
+        assert re.fullmatch(pattern, known)
+    for wrong in ("sqlalchemy", "postgres", "{name}", "mysql://{user}:{password}@{host}", "{host", "{}", "{host!r}"):
+        assert not re.fullmatch(pattern, wrong)

@@ -123,12 +123,23 @@ def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture(scope="module")
 def outputs(account: Account, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Check an empty account, and in parallel provision another one twice. Return the outputs."""
+    """Check an empty account, and in parallel provision another one twice. Return the outputs.
+
+    The first one is then provisioned without a database; its output ends with the databases and parameters that it has.
+    """
+
+    def check_and_provision(account: Account) -> tuple[str, str]:
+        checked = account.provision("--check", "--diff")
+        output = account.provision("-e", "database=none")
+        databases = account.client("rds").describe_db_instances()["DBInstances"]
+        return checked, f"{output}{databases}{account.client('ssm').describe_parameters()['Parameters']}"
+
     with serve(tmp_path_factory.mktemp("empty")) as empty, ThreadPoolExecutor() as pool:
-        check = pool.submit(empty.provision, "--check", "--diff")
+        other = pool.submit(check_and_provision, empty)
         first = account.provision("--diff", "-vvv")
         second = account.provision("--diff", "-vvv")
-        return {"check": check.result(), "first": first, "second": second}
+        check, without = other.result()
+        return {"check": check, "first": first, "second": second, "without": without}
 
 
 def recap(output: str, word: str) -> int:
@@ -138,6 +149,12 @@ def recap(output: str, word: str) -> int:
 
 def test_check_mode_on_an_empty_account_reports_changes(outputs: dict[str, str]) -> None:
     assert recap(outputs["check"], "changed") > 10
+
+
+def test_an_app_without_a_database_gets_none(outputs: dict[str, str]) -> None:
+    assert recap(outputs["without"], "changed") > 10
+    assert "listings-lab: 1 web host(s)" in outputs["without"]
+    assert outputs["without"].endswith("[][]")
 
 
 def test_the_first_run_creates_resources_and_shows_the_next_step(outputs: dict[str, str]) -> None:

@@ -247,6 +247,26 @@ def test_the_site_must_be_in_its_zone(environment: Environment) -> None:
     assert only(environment.problems(site_domain="shop.example.com")).startswith('dns_zone: found "lab.test"')
 
 
+def test_the_settings_of_a_database_are_needed_only_with_one(environment: Environment) -> None:
+    for name in [name for name in environment.values if name.startswith("database_")]:
+        del environment.values[name]
+    assert len(environment.problems()) == 4
+    assert environment.problems(database="none") == []
+    problem = only(environment.problems(app_database_variables={"DATABASE_URL": "django"}))
+    assert problem == (
+        "app_database_variables: found variables of a database, but database is none. Change one of them"
+    )
+
+
+def test_a_variable_has_one_value(environment: Environment) -> None:
+    changes = {"app_environment": {"TOKEN": "1", "URL": "2"}, "app_database_variables": {"URL": "django"}}
+    problems = environment.problems(**changes, app_secrets={"TOKEN": "A" * 40})
+    assert problems == [
+        "app_secrets: TOKEN is in app_environment too. Remove it from one of them",
+        "app_database_variables: URL is in app_environment too. Remove it from one of them",
+    ]
+
+
 def test_all_problems_are_reported_at_once(environment: Environment) -> None:
     assert len(environment.problems(web_count=0, web_cuont=2, acme_email=None)) == 3
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import ipaddress
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -171,7 +172,8 @@ def check_values(
     for name, spec in specs.items():
         place = written.get(name)
         try:
-            if name not in values and "default" in spec:
+            unless = spec.get("unless", {}).items()
+            if name not in values and ("default" in spec or any(values.get(other) == value for other, value in unless)):
                 continue
             if name not in values:
                 problems.append(f"{name}: is missing; add it to {shorten(home)}. Allowed: {spec['expected']}")
@@ -184,12 +186,21 @@ def check_values(
     return problems
 
 
+def _names(entries: Any) -> set[str]:
+    return {str(name) for name in entries} if isinstance(entries, dict) else set()
+
+
 def check_agreement(values: Mapping[str, Any], directories: Iterable[Path]) -> list[str]:
     """Return a problem for each pair of settings that contradict each other."""
     problems = []
     zone, domain = values.get("dns_zone"), values.get("site_domain")
     if zone and domain and not f".{domain}".endswith(f".{zone}"):
         problems.append(f'dns_zone: found "{zone}", but site_domain "{domain}" is not in that zone. Change one of them')
+    if values.get("database") == "none" and values.get("app_database_variables"):
+        problems.append("app_database_variables: found variables of a database, but database is none. Change one of them")
+    for first, second in itertools.combinations(("app_environment", "app_secrets", "app_database_variables"), 2):
+        for name in sorted(_names(values.get(first)) & _names(values.get(second))):
+            problems.append(f"{second}: {name} is in {first} too. Remove it from one of them")
     for directory in directories:
         path = directory / "aws_ec2.yml"
         if not path.is_file():
