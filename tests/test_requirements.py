@@ -49,6 +49,20 @@ def test_pins_are_names_and_versions_without_extras_and_markers() -> None:
     assert requirements.pins_in(lock) == [("uvicorn", "0.30.1")]
 
 
+def test_constraints_are_pins_without_extras_and_hashes() -> None:
+    commit = f"x @ git+https://e.org/x@{COMMIT}"
+    lock = f"--index-url https://e.org/simple\nUvicorn[standard]==0.30.1 ; python_version < '4' {HASH}\n{commit}\n"
+    assert requirements.constraints_in(lock) == f"Uvicorn==0.30.1 ; python_version < '4'\n{commit}\n"
+
+
+def test_only_missing_packages_are_added() -> None:
+    lock = f"Flask==3.1.0 {HASH}\n"
+    assert requirements.with_missing(lock, f"flask==2.0.0 {HASH}\ngevent==25.5.1 {HASH}\n").splitlines() == [
+        f"Flask==3.1.0 {HASH}",
+        f"gevent==25.5.1 {HASH}",
+    ]
+
+
 def test_gunicorn_is_added_to_a_lock_file_that_lacks_it() -> None:
     lock = requirements.with_gunicorn(f"flask==3.1.0 {HASH}\n", GUNICORN)
     assert lock.splitlines() == [f"flask==3.1.0 {HASH}", *GUNICORN.splitlines()]

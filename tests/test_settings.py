@@ -129,6 +129,11 @@ def test_an_empty_line_is_not_a_value(environment: Environment, name: str) -> No
         ("cloudwatch_agent_url", "https://example.com/agent.rpm"),
         ("app_requirements", "/etc/requirements.txt"),
         ("app_python", "python3"),
+        ("app_extra_requirements", ["./vendor/driver"]),
+        ("app_extra_requirements", ["--extra-index-url=https://example.com"]),
+        ("app_extra_requirements", "PyMySQL"),
+        ("database", "postgres"),
+        ("database", False),
         ("app_packages", ["libmagic1; reboot"]),
         ("app_deploy_key_file", "/nowhere/key"),
         ("app_environment", ["LOG_LEVEL=info"]),
@@ -184,6 +189,12 @@ def test_valid_entries_are_accepted(environment: Environment) -> None:
         "app_timers": {"digest": {"command": "flask digest", "calendar": "daily"}},
         "app_static": {"/static/": "shop/static"},
         "deploy_batches": [1, "50%"],
+        "app_extra_requirements": ["PyMySQL", "gunicorn[gevent, tornado]", "redis >=5,<7", "x==1.0.*", "y~=2.1"],
+        "app_database_variables": {
+            "DATABASE_URL": "django",
+            "DB_HOST": "{host}",
+            "U": "x://{username}@{host}/{dbname}",
+        },
     }
     assert environment.problems(**values) == []
 

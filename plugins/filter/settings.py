@@ -197,7 +197,9 @@ def check_agreement(values: Mapping[str, Any], directories: Iterable[Path]) -> l
     if zone and domain and not f".{domain}".endswith(f".{zone}"):
         problems.append(f'dns_zone: found "{zone}", but site_domain "{domain}" is not in that zone. Change one of them')
     if values.get("database") == "none" and values.get("app_database_variables"):
-        problems.append("app_database_variables: found variables of a database, but database is none. Change one of them")
+        problems.append(
+            "app_database_variables: found variables of a database, but database is none. Change one of them"
+        )
     for first, second in itertools.combinations(("app_environment", "app_secrets", "app_database_variables"), 2):
         for name in sorted(_names(values.get(first)) & _names(values.get(second))):
             problems.append(f"{second}: {name} is in {first} too. Remove it from one of them")

@@ -30,6 +30,7 @@ options:
   by: {description: Who requested the release., type: str, default: ""}
   subdir: {description: Directory of the app in the repository., type: str, default: ""}
   requirements: {description: File with the requirements in that directory; empty finds it., type: str, default: ""}
+  extra_requirements: {description: "Requirements in addition to the app's, such as a driver.", type: list, elements: str, default: []}
   python: {description: Version of Python; empty uses the host's own., type: str, default: ""}
   before_build: {description: Commands run before the requirements are read., type: list, elements: str, default: []}
   after_build: {description: Commands run when the environment is complete., type: list, elements: str, default: []}
@@ -81,6 +82,7 @@ def main() -> None:
             "by": {"type": "str", "default": ""},
             "subdir": {"type": "str", "default": ""},
             "requirements": {"type": "str", "default": ""},
+            "extra_requirements": {"type": "list", "elements": "str", "default": []},
             "python": {"type": "str", "default": ""},
             "before_build": {"type": "list", "elements": "str", "default": []},
             "after_build": {"type": "list", "elements": "str", "default": []},

@@ -53,13 +53,23 @@ def pins_in(lock: str) -> list[tuple[str, str]]:
     return [(normalized(match[1]), match[2]) for match in found if match]
 
 
+def constraints_in(lock: str) -> str:
+    """Return constraints that pin the packages of a lock file, without their hashes and extras."""
+    packages = [entry for entry in entries(lock) if not is_option(entry)]
+    plain = (re.sub(rf"^({_NAME})\[.*?\]", r"\1", re.sub(r"\s*--hash=\S+", "", entry)) for entry in packages)
+    return "".join(f"{entry}\n" for entry in plain)
+
+
+def with_missing(lock: str, more: str) -> str:
+    """Return a lock file with the entries of the lock file `more` for packages that it lacks."""
+    names = names_in(lock)
+    added = [entry for entry in entries(more) if not names_in(entry) & names]
+    return "\n".join([lock.rstrip("\n"), *added, ""]).lstrip("\n")
+
+
 def with_gunicorn(lock: str, gunicorn: str) -> str:
     """Return a lock file with the entries of the lock file `gunicorn` added, or unchanged when it has gunicorn already."""
-    names = names_in(lock)
-    if "gunicorn" in names:
-        return lock
-    added = [entry for entry in entries(gunicorn) if not names_in(entry) & names]
-    return "\n".join([lock.rstrip("\n"), *added, ""]).lstrip("\n")
+    return lock if "gunicorn" in names_in(lock) else with_missing(lock, gunicorn)
 
 
 def check_lock(lock: str) -> None:
