@@ -76,11 +76,12 @@ def used_collections() -> set[str]:
         "inventory/*/*.yml",
         "group_vars/all/*.yml",
         "roles/**/*.yml",
-        "roles/**/*.py",
         "plugins/**/*.py",
     ):
         texts += ROOT.glob(pattern)
-    words = {word for path in texts for word in re.findall(r"\b([a-z]+\.[a-z_]+)\.[a-z_]+", path.read_text())}
+    # Not the modules of ansible-core itself, such as ansible.utils.display.
+    pattern = r"\b(?<!from )([a-z]+\.[a-z_]+)\.[a-z_]+|\bansible_collections\.([a-z]+\.[a-z_]+)"
+    words = {word for path in texts for found in re.findall(pattern, path.read_text()) for word in found}
     return words & known.keys()
 
 

@@ -132,6 +132,12 @@ def test_an_empty_line_is_not_a_value(environment: Environment, name: str) -> No
         ("app_extra_requirements", ["./vendor/driver"]),
         ("app_extra_requirements", ["--extra-index-url=https://example.com"]),
         ("app_extra_requirements", "PyMySQL"),
+        ("app_shared_directories", ["../data"]),
+        ("app_shared_directories", ["."]),
+        ("app_shared_directories", ["data/./x"]),
+        ("app_shared_directories", ["/var/lib/shop"]),
+        ("app_shared_directories", ["data", "data/uploads"]),
+        ("app_shared_directories", ["data", "data"]),
         ("database", "postgres"),
         ("database", False),
         ("app_packages", ["libmagic1; reboot"]),
@@ -189,6 +195,7 @@ def test_valid_entries_are_accepted(environment: Environment) -> None:
         "app_timers": {"digest": {"command": "flask digest", "calendar": "daily"}},
         "app_static": {"/static/": "shop/static"},
         "deploy_batches": [1, "50%"],
+        "app_shared_directories": ["instance", ".data", "static/uploads", "static/uploads-2"],
         "app_extra_requirements": ["PyMySQL", "gunicorn[gevent, tornado]", "redis >=5,<7", "x==1.0.*", "y~=2.1"],
         "app_database_variables": {
             "DATABASE_URL": "django",
@@ -267,6 +274,14 @@ def test_the_settings_of_a_database_are_needed_only_with_one(environment: Enviro
     assert problem == (
         "app_database_variables: found variables of a database, but database is none. Change one of them"
     )
+
+
+def test_several_hosts_with_shared_directories_are_a_warning(environment: Environment) -> None:
+    environment.values |= {"app_shared_directories": ["instance", "uploads"], "web_count": 2}
+    (warning,) = settings.settings_warnings(environment.values)
+    assert warning.startswith("app_shared_directories: each of the 2 web hosts has its own instance, uploads")
+    assert environment.problems() == []
+    assert settings.settings_warnings(environment.values | {"web_count": 1}) == []
 
 
 def test_a_variable_has_one_value(environment: Environment) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.utils.display import Display
 
 ARGUMENT_KEYS = ("type", "elements", "choices")
 
@@ -82,11 +83,14 @@ def check_value(spec: Mapping[str, Any], value: Any) -> str | None:
         return check_dict(spec, value) if isinstance(value, dict) else found
     if spec["type"] == "int":
         return None if spec.get("minimum", valid) <= valid <= spec.get("maximum", valid) else found
-    for one in valid if isinstance(valid, list) else [valid]:
-        wrong = check_text(spec, one)
-        if wrong:
-            return wrong
-    return None
+    entries = valid if isinstance(valid, list) else [valid]
+    return next(filter(None, (check_text(spec, one) for one in entries)), None) or check_disjoint(spec, entries)
+
+
+def check_disjoint(spec: Mapping[str, Any], paths: list[str]) -> str | None:
+    """Return what was found when a path is another one or inside it, though this is not allowed, else None."""
+    pairs = itertools.permutations(paths, 2) if spec.get("disjoint") else ()
+    return next((f'"{one}" inside "{other}"' for one, other in pairs if f"{one}/".startswith(f"{other}/")), None)
 
 
 def check_dict(spec: Mapping[str, Any], entries: Mapping[str, Any]) -> str | None:
@@ -221,6 +225,17 @@ def check_agreement(values: Mapping[str, Any], directories: Iterable[Path]) -> l
     return problems
 
 
+def settings_warnings(values: Mapping[str, Any]) -> list[str]:
+    """Return a line for each valid combination of settings that may not be intended."""
+    warnings = []
+    if values.get("app_shared_directories") and int(values.get("web_count") or 1) > 1:
+        warnings.append(
+            f"app_shared_directories: each of the {values['web_count']} web hosts has its own {', '.join(values['app_shared_directories'])}, "
+            "so what one writes there the others don't see. Use one host (web_count: 1), or keep such data in the database or in S3."
+        )
+    return warnings
+
+
 def settings_problems(values: Mapping[str, Any], sources: list[str], project: str) -> list[str]:
     """Return one line for each problem; an empty list when the settings are valid.
 
@@ -246,12 +261,15 @@ def settings_problems(values: Mapping[str, Any], sources: list[str], project: st
     wired: dict[str, Place] = {}
     for path in sorted(root.glob("group_vars/all/*.yml")):
         wired |= read_keys(path)
-    return [
+    problems = [
         *renamed_keys(values, written, renamed),
         *unknown_keys({name: written[name] for name in written if name not in renamed}, specs, options, wired),
         *check_values(values, specs, written, files[0]),
         *check_agreement(values, directories),
     ]
+    for warning in [] if problems else settings_warnings(values):
+        Display().warning(warning)
+    return problems
 
 
 @functools.cache

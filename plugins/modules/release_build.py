@@ -34,6 +34,9 @@ options:
   python: {description: Version of Python; empty uses the host's own., type: str, default: ""}
   before_build: {description: Commands run before the requirements are read., type: list, elements: str, default: []}
   after_build: {description: Commands run when the environment is complete., type: list, elements: str, default: []}
+  shared_directories: {description: "Directories of the app that it may write to, kept outside the releases.", type: list, elements: str, default: []}
+  served_directories: {description: "Directories of the app that the proxy serves.", type: list, elements: str, default: []}
+  proxy_group: {description: "Group of the proxy, which may read what is both shared and served.", type: str, default: www-data}
   files: {description: Additional files of the release and their contents., type: dict, default: {}}
   keep: {description: Number of complete releases that are kept., type: int, default: 5}
   minimum_free_mb: {description: "Free disk space required before a build, in MB.", type: int, default: 500}
@@ -86,6 +89,9 @@ def main() -> None:
             "python": {"type": "str", "default": ""},
             "before_build": {"type": "list", "elements": "str", "default": []},
             "after_build": {"type": "list", "elements": "str", "default": []},
+            "shared_directories": {"type": "list", "elements": "str", "default": []},
+            "served_directories": {"type": "list", "elements": "str", "default": []},
+            "proxy_group": {"type": "str", "default": "www-data"},
             "files": {"type": "dict", "default": {}},
             "keep": {"type": "int", "default": 5},
             "minimum_free_mb": {"type": "int", "default": 500},

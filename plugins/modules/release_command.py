@@ -71,7 +71,7 @@ def main() -> None:
         module.exit_json(
             changed=bool(commands) and not (options["once"] and release.set_up.exists()), schema="", seconds=0
         )
-    runner = Runner(release, app.name, options["launcher"], options["timeout"])
+    runner = Runner(app, release, options["launcher"], options["timeout"])
     try:
         # Work that an interrupted run completes in the meantime is not repeated.
         with locked(app, f"commands of {release.id}"):

@@ -11,7 +11,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from ansible.module_utils.release import share
+from ansible.module_utils.release.archive import pack, unpack
 from ansible.module_utils.release.builder import PATH
 from ansible.module_utils.release.context import Context
 from ansible.module_utils.release.disk import check_space, disk_full
@@ -23,6 +23,7 @@ from ansible.module_utils.release.prune import prune
 from ansible.module_utils.release.python import check_interpreter, find_interpreter
 from ansible.module_utils.release.requirements import check_lock, with_gunicorn
 from ansible.module_utils.release.resolve import resolve
+from ansible.module_utils.release.shared_directories import link_shared
 from ansible.module_utils.release.source import (
     KINDS,
     describe_commit,
@@ -54,17 +55,17 @@ def _build(context: Context) -> dict[str, Any]:
     with locked(context.app, f"build of {context.release.id}") as lock:
         context.builder.locks = (lock,)
         if context.release.built.exists():
-            return _result(context, began, changed=False, reused=True, archive=share.pack(context))
+            return _result(context, began, changed=False, reused=True, archive=pack(context))
         prune(context)
         check_space(context.app.root, context.params["minimum_free_mb"])
         try:
             reused = _make(context)
-            archive = share.pack(context)
+            packed = pack(context)
             finish(context.release.built)
         except BaseException:
             shutil.rmtree(context.release.directory, ignore_errors=True)
             raise
-        return _result(context, began, changed=True, reused=reused, archive=archive)
+        return _result(context, began, changed=True, reused=reused, archive=packed)
 
 
 def preview(context: Context) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def _make(context: Context) -> bool:
     project = read_project(context, file.parent)
     interpreter = find_interpreter(context)
     check_interpreter(context, interpreter, project)
-    lock = share.unpack(context) if context.params["archive"] else resolve(context, file, interpreter, project)
+    lock = unpack(context) if context.params["archive"] else resolve(context, file, interpreter, project)
     lock = with_gunicorn(lock, context.tools.locks["gunicorn"])
     check_lock(lock)
     environment, reused = ensure_environment(context, lock, interpreter, file.parent, project)
@@ -94,6 +95,7 @@ def _make(context: Context) -> bool:
     # As the builder. Compiling runs no code; a file that is not valid Python, such as a template, is skipped.
     context.builder.run([interpreter.path, "-I", "-S", "-m", "compileall", "-q", str(release.app)])
     own(str(release.app))
+    link_shared(context)
     shutil.rmtree(release.work)
     release.runtime.mkdir()
     _write_files(context)

@@ -8,13 +8,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.release.archive import install_received
 from ansible.module_utils.release.commands import CAUSES, CHANGE_REQUIREMENTS, need
 from ansible.module_utils.release.context import Context
 from ansible.module_utils.release.files import finish, own
 from ansible.module_utils.release.layout import Environment
 from ansible.module_utils.release.python import Interpreter
 from ansible.module_utils.release.requirements import entries, is_commit
-from ansible.module_utils.release.share import install_received
 from ansible.module_utils.release.source import is_package
 
 

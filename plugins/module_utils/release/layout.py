@@ -180,6 +180,11 @@ class App:
         return self.root / "venvs"
 
     @property
+    def shared(self) -> Path:
+        """The directory of the shared directories, which the app may write to; each release has links to them."""
+        return self.root / "shared"
+
+    @property
     def repository(self) -> Path:
         """The git clone that releases are built from."""
         return self.root / "repository"

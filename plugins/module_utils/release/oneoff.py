@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 
 from ansible.module_utils.release.errors import ReleaseError
-from ansible.module_utils.release.layout import Release
+from ansible.module_utils.release.layout import App, Release
 
 _LAST_LINES = 20
 _TRACEBACK = "Traceback (most recent call last):"
@@ -29,8 +29,8 @@ class CommandError(ReleaseError):
 class Runner:
     """Runs commands in a release, each with a time limit of `timeout` seconds; `launcher` starts them with the release's secrets."""
 
+    app: App
     release: Release
-    user: str
     launcher: str
     timeout: int
 
@@ -40,9 +40,10 @@ class Runner:
         unit = f"outport-command-{time.time_ns()}.service"
         whole = [
             *("systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec", f"--unit={unit}"),
-            *(f"--uid={self.user}", f"--gid={self.user}", f"--working-directory={directory.app}"),
+            *(f"--uid={self.app.name}", f"--gid={self.app.name}", f"--working-directory={directory.app}"),
             *(f"--property=EnvironmentFile={directory.environment}", f"--property=RuntimeMaxSec={self.timeout}"),
             *("--property=ProtectSystem=strict", "--property=PrivateTmp=yes", "--property=NoNewPrivileges=yes"),
+            *(f"--property=ReadWritePaths=-{self.app.shared}", "--property=UMask=0027"),
             *(str(directory.venv / "bin/python"), self.launcher, "--", *words_of(command)),
         ]
         began = time.monotonic()
