@@ -32,6 +32,10 @@ APPS: dict[str, list[dict[str, str]]] = {
     "poetry": [{"pyproject.toml": POETRY, "poetry.lock": (HERE / "poetry.lock").read_text()}],
     # Published without a wheel.
     "source": [{"requirements.txt": "docopt==0.6.2\nitsdangerous\n"}],
+    "writes": [
+        {"requirements.txt": "itsdangerous\n", "instance/notes.txt": "first\n", "static/site.css": "body {}\n"},
+        {"instance/notes.txt": "second\n"},
+    ],
     "unknown": [{"requirements.txt": "outport-has-no-such-package\n"}],
     "conflict": [{"requirements.txt": "flask==3.1.0\nwerkzeug<2\n"}],
     "syntax": [{"pyproject.toml": "[project\n"}],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -163,6 +164,11 @@ def test_a_failed_build_reports_its_cause_and_leaves_nothing(host: Host, deploy:
     [
         ({"python_app_before_build": ["echo no front end; exit 3"]}, "failed with exit code 3"),
         ({"python_app_minimum_free_mb": 900000000}, "and a build needs 900000000 MB (python_app_minimum_free_mb)"),
+        (
+            {"python_app_extra_requirements": ["outport-has-no-such-package"]},
+            "is not in the package index: uv can't create a lock file",
+        ),
+        ({"python_app_shared_directories": ["README/data"]}, "the app's 'README' is a file"),
         ({"python_app_python": "3.7"}, "Python 3.7 is not available"),
         ({"python_app_requirements": "locked.txt"}, "The app has no 'locked.txt'"),
         ({"python_app_subdir": "website"}, "The app has no directory 'website'"),
@@ -190,6 +196,52 @@ def test_hooks_run_as_the_builder_with_the_environment(host: Host, deploy: Deplo
     assert host.file(f"{directory}/app/builder").content_string == "outport-build\n"
     assert host.file(f"{directory}/app/found").content_string == f"{directory}/venv/bin/gunicorn\n"
     assert host.check_output("find /srv/hooks ! -user root") == ""
+
+
+@pytest.mark.parametrize("app", ["bare", "uv"])
+def test_extra_requirements_are_locked_with_the_apps(host: Host, deploy: Deploy, app: str) -> None:
+    name = f"extra-{app}"
+    extra = {
+        "python_app_repository": f"file:///srv/git/{app}",
+        "python_app_extra_requirements": ["tornado", "gunicorn[tornado]"],
+    }
+    result = deploy(name, **extra)
+    assert result.returncode == 0, result.stdout
+    directory = only(host, name)
+    own, lock = (host.file(f"{path}/requirements.lock").content_string for path in (only(host, app), directory))
+    assert set(pins(own)) < set(pins(lock))
+    assert lock.count("--hash=") >= own.count("--hash=") + 1
+    host.check_output(f"{directory}/venv/bin/python -c 'import gunicorn, itsdangerous, tornado'")
+
+
+def pins(lock: str) -> list[str]:
+    """The pins of a lock file, except gunicorn's, which may have extras."""
+    return [pin for pin in re.findall(r"^\S+==\S+", lock, re.MULTILINE) if not pin.startswith("gunicorn")]
+
+
+def test_shared_directories_persist_and_begin_with_the_apps_content(host: Host, deploy: Deploy) -> None:
+    options: dict[str, Any] = {
+        "python_app_repository": "file:///srv/git/writes",
+        "python_app_shared_directories": ["instance", "static/uploads"],
+        "python_app_served_directories": ["static"],
+    }
+    assert deploy("shared", "v1", **options).returncode == 0
+    first, uploads = only(host, "shared"), "/srv/shared/shared/static/uploads"
+    as_the_app = "runuser -u shared --"
+    assert host.check_output(f"{as_the_app} cat {first}/app/instance/notes.txt") == "first"
+    host.check_output(
+        f"{as_the_app} sh -c 'umask 027; cd {first}/app; echo changed > instance/notes.txt; echo cat > static/uploads/cat'"
+    )
+    assert deploy("shared", "v2", **options).returncode == 0
+    (second,) = (f"/srv/shared/releases/{name}" for name in releases(host, "shared") if not first.endswith(name))
+    assert host.check_output(f"{as_the_app} cat {second}/app/instance/notes.txt") == "changed"
+    assert host.check_output(f"{as_the_app} cat {second}/app/static/site.css") == "body {}"
+    # The proxy reads what it serves, and nothing else.
+    assert host.check_output(f"runuser -u www-data -- cat {uploads}/cat") == "cat"
+    assert host.run("runuser -u www-data -- ls /srv/shared/shared/instance").rc != 0
+    assert host.check_output("find /srv/shared -path /srv/shared/shared -prune -o ! -user root -print") == ""
+    assert deploy("shared", "v2", **options | {"python_app_served_directories": []}).returncode == 0
+    assert host.run(f"runuser -u www-data -- ls {uploads}").rc != 0
 
 
 def test_an_interrupted_run_is_completed_by_the_next(host: Host, deploy: Deploy) -> None:
