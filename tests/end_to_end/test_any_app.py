@@ -196,13 +196,13 @@ def settings(directory: Path, **changed: Any) -> Options:
 
 
 def test_an_app_with_sqlite_keeps_its_data_across_releases(undisturbed: Visits, tmp_path: Path) -> None:
-    """No lock, no hashes, no gunicorn, no health path, no set-up, no database: as in Flask's tutorial."""
+    """No lock, no hashes, no gunicorn, no health path, no database: as in Flask's tutorial."""
     publish("notes", "main", NOTES)
     options = settings(
         tmp_path,
         app_repository=address("notes"),
         app_entry="notes:application",
-        app_setup_commands=[],
+        app_setup_commands=["touch instance/set-up"],
         app_health_path="/",
         app_shared_directories=["instance"],
         database="none",
@@ -216,7 +216,8 @@ def test_an_app_with_sqlite_keeps_its_data_across_releases(undisturbed: Visits, 
     assert visitor.get("/").json() == {"version": 2, "notes": ["remember the milk"], "database": None}
     assert units() == {f"listings@{live()}.service"}
     on_host("sudo /opt/outport/run /srv/listings sh -c 'echo > instance/by-hand && test ! -w requirements.txt'")
-    assert on_host("sudo stat --format '%U %a' /srv/listings/shared/instance/by-hand") == "listings 640"
+    for made in ("set-up", "by-hand", "notes.sqlite"):
+        assert on_host(f"sudo stat --format '%U %a' /srv/listings/shared/instance/{made}") == "listings 640"
 
 
 @pytest.fixture(scope="module")
