@@ -74,6 +74,7 @@ def _set_group(context: Context, target: Path, path: str) -> None:
         user=user.pw_uid,
         group=user.pw_gid,
         extra_groups=[group],
+        cwd="/",
         check=True,
         timeout=600,
     )
