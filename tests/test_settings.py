@@ -97,6 +97,9 @@ def test_an_empty_line_is_not_a_value(environment: Environment, name: str) -> No
         ("environment_name", "Lab"),
         ("app_name", "my_app"),
         ("app_repository", "shop.git"),
+        ("app_repository", "https://deploy:token@git.example.org/shop.git"),
+        ("app_repository", "https://token@git.example.org/shop.git"),
+        ("app_repository", "ssh://git:token@git.example.org/shop.git"),
         ("app_ref", "--upload-pack=x"),
         ("app_subdir", "../other"),
         ("app_entry", "run.py"),
@@ -282,6 +285,17 @@ def test_several_hosts_with_shared_directories_are_a_warning(environment: Enviro
     assert warning.startswith("app_shared_directories: each of the 2 web hosts has its own instance, uploads")
     assert environment.problems() == []
     assert settings.settings_warnings(environment.values | {"web_count": 1}) == []
+
+
+def test_a_token_is_for_https(environment: Environment) -> None:
+    token = {"app_repository_token": "A" * 40}
+    assert environment.problems(app_repository="https://git.example.org:8443/shop.git", **token) == []
+    for url in ("git@git.example.org:shop.git", "ssh://git@git.example.org/shop.git"):
+        assert only(environment.problems(app_repository=url)).startswith(
+            f'app_repository_token: app_repository is "{url}"'
+        )
+        assert environment.problems(app_repository=url, app_repository_token="") == []
+        environment.values |= token
 
 
 def test_a_variable_has_one_value(environment: Environment) -> None:

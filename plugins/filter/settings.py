@@ -200,6 +200,11 @@ def check_agreement(values: Mapping[str, Any], directories: Iterable[Path]) -> l
     zone, domain = values.get("dns_zone"), values.get("site_domain")
     if zone and domain and not f".{domain}".endswith(f".{zone}"):
         problems.append(f'dns_zone: found "{zone}", but site_domain "{domain}" is not in that zone. Change one of them')
+    repository, token = str(values.get("app_repository")), values.get("app_repository_token")
+    if token and not repository.startswith("https://"):
+        problems.append(
+            f'app_repository_token: app_repository is "{repository}", and only https:// takes a token. Change one of them'
+        )
     if values.get("database") == "none" and values.get("app_database_variables"):
         problems.append(
             "app_database_variables: found variables of a database, but database is none. Change one of them"

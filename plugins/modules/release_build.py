@@ -17,7 +17,7 @@ DOCUMENTATION = r"""
 module: release_build
 short_description: Build a release of a Python web app
 description:
-  - Builds a commit of ROOT/repository in ROOT/releases/RELEASE, with a virtual environment in ROOT/venvs that releases with the same lock file share.
+  - Builds a commit of ROOT/repository.git in ROOT/releases/RELEASE, with a virtual environment in ROOT/venvs. Releases with the same lock share it.
   - Supports uv.lock, poetry.lock, requirements.txt, and pyproject.toml without a lock file; each becomes a requirements.lock with hashes.
   - The code of the app and of its dependencies runs as the user outport-build, never as root. A failed build leaves nothing.
   - Before a build, releases and environments that are no longer needed are removed, and the free space is checked.

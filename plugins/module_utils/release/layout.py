@@ -7,6 +7,7 @@ the role gunicorn and the programs in /opt/outport spell them as well, because t
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,8 +187,12 @@ class App:
 
     @property
     def repository(self) -> Path:
-        """The git clone that releases are built from."""
-        return self.root / "repository"
+        """The bare git clone that releases are built from."""
+        return self.root / "repository.git"
+
+    def remove_former_clone(self) -> None:
+        """Remove the clone with a working tree that earlier versions had."""
+        shutil.rmtree(self.root / "repository", ignore_errors=True)
 
     @property
     def live(self) -> Path:

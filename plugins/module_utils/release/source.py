@@ -8,43 +8,39 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.release.commands import Result, need, run
+from ansible.module_utils.release.commands import need
 from ansible.module_utils.release.context import Context
 from ansible.module_utils.release.errors import ReleaseError
+from ansible.module_utils.release.repository import Repository
 
 # Requirements files, in order of precedence.
 KINDS = ("uv.lock", "poetry.lock", "requirements.txt", "pyproject.toml")
 
 
 def take_source(context: Context) -> None:
-    """Extract the app's directory of the commit to app/, which the builder owns during the build."""
-    subdir = context.params["subdir"].strip("/").removeprefix("./")
-    tree = f"{context.params['commit']}:{'' if subdir == '.' else subdir}"
+    """Extract the app's directory of the commit, with its submodules, to app/, which the builder owns during the build."""
     context.builder.make_directory(context.release.app)
     context.release.work.mkdir()
-    archive = context.release.work / "source.tar"
-    need(
-        _git(context, "archive", "--format=tar", f"--output={archive}", tree),
-        f"The app has no directory '{subdir}' at commit {context.commit}.",
-        "Fix app_subdir in the settings, and run this again.",
-    )
-    archive.chmod(0o644)
-    result = context.builder.run(["tar", "--extract", "--no-same-owner", f"--file={archive}"])
-    need(result, "The app's source could not be unpacked.", "Fix the cause above, and run this again.")
-    archive.unlink()
+    for archive in _repository(context).export(
+        context.params["commit"], context.params["subdir"], context.release.work
+    ):
+        unpack = f'mkdir -p "$1" && tar --extract --no-same-owner --directory="$1" --strip-components={archive.strip} --file="$2"'
+        result = context.builder.run(["/bin/sh", "-c", unpack, "sh", archive.path, str(archive.file)])
+        need(result, "The app's source could not be unpacked.", "Fix the cause above, and run this again.")
+        archive.file.unlink()
 
 
 def describe_commit(context: Context) -> tuple[str, datetime]:
     """Return the subject of the commit, and its time in UTC."""
-    result = _git(context, "log", "-1", "--format=%ct%n%s", context.params["commit"])
+    result = _repository(context).git("log", "-1", "--format=%ct%n%s", context.params["commit"])
     need(result, f"git can't show commit {context.params['commit']}.", "Fix app_ref, and run this again.")
     seconds, _, subject = result.stdout.rstrip("\n").partition("\n")
     return subject, datetime.fromtimestamp(int(seconds), UTC)
 
 
-def _git(context: Context, *words: str) -> Result:
-    """Run git in the app's clone."""
-    return run(["git", "-C", str(context.app.repository), *words])
+def _repository(context: Context) -> Repository:
+    """Return the app's clone."""
+    return Repository.existing(context.app.repository)
 
 
 def run_hooks(context: Context, when: str, path: str) -> None:
