@@ -39,6 +39,26 @@ def test_requirements_are_locked_when_each_has_a_hash_or_a_commit(text: str, loc
     assert requirements.is_locked(text) is locked
 
 
+@pytest.mark.parametrize(
+    ("entry", "path"),
+    [
+        ("-e .", "."),
+        (".", "."),
+        ("./", "."),
+        (".[postgres]", "."),
+        ("--editable=./core ; python_version > '3'", "core"),
+        ("./packages/core", "packages/core"),
+        ("../core", ""),
+        ("./core/../../other", ""),
+        ("./driver-1.0-py3-none-any.whl", ""),
+        ("flask==3.1.0", ""),
+        ("core @ file:///srv/core", ""),
+    ],
+)
+def test_a_directory_of_the_app_may_be_a_requirement(entry: str, path: str) -> None:
+    assert requirements.local_path(entry) == path
+
+
 def test_the_names_of_packages_are_normalized() -> None:
     text = "Flask_Login>=1\nzope.interface\n--index-url https://e.org\n-e .\n./next\n"
     assert requirements.names_in(text) == {"flask-login", "zope-interface"}
@@ -81,5 +101,5 @@ def test_the_apps_own_versions_take_precedence() -> None:
 
 def test_a_requirement_without_a_hash_is_refused_by_name() -> None:
     requirements.check_lock(f"--index-url https://e.org\nflask==3.1.0 {HASH}\nx @ git+https://e.org/x@{COMMIT}\n")
-    with pytest.raises(ReleaseError, match=r"^2 requirements have no hash.*: -e \./next; werkzeug==3\n"):
-        requirements.check_lock(f"flask==3.1.0 {HASH}\n-e ./next\nwerkzeug==3\n")
+    with pytest.raises(ReleaseError, match=r"^2 requirements have no hash.*: -e \.\./next; werkzeug==3\n"):
+        requirements.check_lock(f"flask==3.1.0 {HASH}\n-e ../next\nwerkzeug==3\n")

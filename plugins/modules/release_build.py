@@ -31,6 +31,12 @@ options:
   subdir: {description: Directory of the app in the repository., type: str, default: ""}
   requirements: {description: File with the requirements in that directory; empty finds it., type: str, default: ""}
   extra_requirements: {description: "Requirements in addition to the app's, such as a driver.", type: list, elements: str, default: []}
+  extras: {description: "Extras of the app's project.", type: list, elements: str, default: []}
+  groups: {description: "Dependency groups of the app's project.", type: list, elements: str, default: []}
+  index_credentials: {description: "Host names of package indexes and the KMS ciphertexts (base64) of USER:PASSWORD.", type: dict, default: {}}
+  launcher: {description: Program next to which the one that decrypts is., type: path, default: /opt/outport/launch}
+  kms: {description: "How to decrypt: region, endpoint_url (empty for Amazon's own) and context.", type: dict, default: {}}
+  environment: {description: Environment variables of the commands before and after the build., type: dict, default: {}}
   python: {description: Version of Python; empty uses the host's own., type: str, default: ""}
   before_build: {description: Commands run before the requirements are read., type: list, elements: str, default: []}
   after_build: {description: Commands run when the environment is complete., type: list, elements: str, default: []}
@@ -86,6 +92,12 @@ def main() -> None:
             "subdir": {"type": "str", "default": ""},
             "requirements": {"type": "str", "default": ""},
             "extra_requirements": {"type": "list", "elements": "str", "default": []},
+            "extras": {"type": "list", "elements": "str", "default": []},
+            "groups": {"type": "list", "elements": "str", "default": []},
+            "index_credentials": {"type": "dict", "default": {}},
+            "launcher": {"type": "path", "default": "/opt/outport/launch"},
+            "kms": {"type": "dict", "default": {}},
+            "environment": {"type": "dict", "default": {}},
             "python": {"type": "str", "default": ""},
             "before_build": {"type": "list", "elements": "str", "default": []},
             "after_build": {"type": "list", "elements": "str", "default": []},

@@ -68,8 +68,9 @@ def main() -> None:
     os.umask(0o022)
     app = App(options["name"], Path(options["root"]))
     try:
-        token = decrypted(options["launcher"], options["kms"], "app_repository_token", options["token"])
-        access = Access(options["key"], options["user"], token)
+        token = {"app_repository_token": options["token"]} if options["token"] else {}
+        found = decrypted(options["launcher"], options["kms"], token)
+        access = Access(options["key"], options["user"], found.get("app_repository_token", ""))
         repository = Repository(app.repository, options["url"], access)
         if module.check_mode:
             module.exit_json(changed=False, commit=repository.find_remotely(options["ref"]))

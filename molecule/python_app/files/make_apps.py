@@ -7,6 +7,14 @@ from pathlib import Path
 APPLICATION = '"""A WSGI application."""\n\nimport itsdangerous\n\n\ndef app(environ, start_response):\n    return []\n'
 PROJECT = '[project]\nname = "{name}"\nversion = "1.0"\ndescription = "A shop."\nrequires-python = ">=3.11"\ndependencies = ["itsdangerous"]\n'
 BUILD = '[build-system]\nrequires = ["flit_core>=3.11"]\nbuild-backend = "flit_core.buildapi"\n'
+SETUP = """\
+from setuptools import setup
+
+setup(
+    name="shop", version="1.0", packages=["shop"], package_dir={"": "src"},
+    install_requires=["itsdangerous"], extras_require={"extra": ["markupsafe"]},
+)
+"""
 POETRY = """[tool.poetry]
 name = "poetry-app"
 version = "1.0"
@@ -36,16 +44,36 @@ APPS: dict[str, list[dict[str, str]]] = {
         {"requirements.txt": "itsdangerous\n", "instance/notes.txt": "first\n", "static/site.css": "body {}\n"},
         {"instance/notes.txt": "second\n"},
     ],
+    "index": [{"requirements.txt": "--extra-index-url http://127.0.0.1:8765\noutport-private\nitsdangerous\n"}],
     "unknown": [{"requirements.txt": "outport-has-no-such-package\n"}],
     "conflict": [{"requirements.txt": "flask==3.1.0\nwerkzeug<2\n"}],
     "syntax": [{"pyproject.toml": "[project\n"}],
     "lockless": [{}],
-    "directory": [
+    "setup": [{"app.py": "", "setup.py": SETUP, "src/shop/__init__.py": APPLICATION}],
+    "editable": [
         {
-            "requirements.txt": "itsdangerous\n./next_door\n",
+            "app.py": "",
+            "requirements.txt": "-e .[extra]\n./next_door\n",
+            "setup.py": SETUP,
+            "src/shop/__init__.py": APPLICATION,
             "next_door/pyproject.toml": PROJECT.format(name="next_door") + BUILD,
+            "next_door/next_door.py": "OPEN = True\n",
         }
     ],
+    "workspace": [
+        {
+            "app.py": "",
+            "pyproject.toml": PROJECT.format(name="all") + '[tool.uv.workspace]\nmembers = ["packages/*"]\n',
+            "packages/core/pyproject.toml": PROJECT.format(name="core") + BUILD,
+            "packages/core/core.py": "VERSION = 1\n",
+            "packages/web/pyproject.toml": PROJECT.format(name="shop").replace('["itsdangerous"]', '["core"]')
+            + '[dependency-groups]\nproduction = ["markupsafe"]\n[project.optional-dependencies]\nfast = ["tornado"]\n'
+            + BUILD
+            + "[tool.uv.sources]\ncore = { workspace = true }\n",
+            "packages/web/src/shop/__init__.py": "import core\n" + APPLICATION,
+        }
+    ],
+    "directory": [{"requirements.txt": "itsdangerous\n../next_door\n"}],
     "newer": [{"pyproject.toml": PROJECT.format(name="newer").replace(">=3.11", ">=3.99")}],
     "newer_poetry": [
         {"pyproject.toml": POETRY.replace("^3.11", "^3.99"), "poetry.lock": (HERE / "poetry.lock").read_text()}
@@ -67,7 +95,7 @@ def commit(directory: Path, files: dict[str, str]) -> None:
             path.write_text(text)
         else:
             path.unlink()
-    if directory.name == "uv":
+    if directory.name in ("uv", "workspace"):
         run(directory, str(UV), "lock", "--quiet", "--no-config")
     if "requirements.in" in files:
         run(

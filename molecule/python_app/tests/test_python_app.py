@@ -188,14 +188,64 @@ def test_hooks_run_as_the_builder_with_the_environment(host: Host, deploy: Deplo
     result = deploy(
         "hooks",
         python_app_repository="file:///srv/git/source",
-        python_app_before_build=["id -un > builder"],
+        python_app_before_build=["id -un > builder; echo $PAGE_SIZE $TITLE > variables"],
+        python_app_environment={"PAGE_SIZE": 20, "TITLE": "a $b"},
         python_app_after_build=["python -c 'import docopt' && command -v gunicorn > found"],
     )
     assert result.returncode == 0, result.stdout
     directory = only(host, "hooks")
     assert host.file(f"{directory}/app/builder").content_string == "outport-build\n"
+    assert host.file(f"{directory}/app/variables").content_string == "20 a $b\n"
     assert host.file(f"{directory}/app/found").content_string == f"{directory}/venv/bin/gunicorn\n"
     assert host.check_output("find /srv/hooks ! -user root") == ""
+
+
+PACKAGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "setup": ("import itsdangerous", {}),
+    "editable": ("import next_door, markupsafe", {}),
+    "workspace": (
+        "import core, markupsafe, tornado",
+        {"python_app_subdir": "packages/web", "python_app_groups": ["production"], "python_app_extras": ["fast"]},
+    ),
+}
+
+
+@pytest.mark.parametrize("app", PACKAGES)
+def test_packages_of_the_repository_are_installed(host: Host, deploy: Deploy, app: str) -> None:
+    """Not editable: a release runs what was built, and nothing is in the build's directories."""
+    code, options = PACKAGES[app]
+    result = deploy(app, **options)
+    assert result.returncode == 0, result.stdout
+    directory = only(host, app)
+    shown = host.check_output(
+        f"cd / && runuser -u {app} -- {directory}/venv/bin/python -c '{code}; import shop; print(shop.__file__)'"
+    )
+    assert shown.startswith(f"/srv/{app}/venvs/")
+    assert f"/srv/{app}/releases" not in host.check_output(
+        f"cat {directory}/venv/lib/python*/site-packages/*.pth || true"
+    )
+
+
+def test_the_index_of_the_requirements_is_used(host: Host, deploy: Deploy) -> None:
+    """A simple index on the host, with one package that no other index has."""
+    script = """
+import os, zipfile
+os.makedirs("/srv/index/outport-private", exist_ok=True)
+name, meta = "outport_private-1.0", "Metadata-Version: 2.1\\nName: outport-private\\nVersion: 1.0\\n"
+with zipfile.ZipFile(f"/srv/index/outport-private/{name}-py3-none-any.whl", "w") as wheel:
+    wheel.writestr("outport_private.py", "HERE = True\\n")
+    wheel.writestr(f"{name}.dist-info/METADATA", meta)
+    wheel.writestr(f"{name}.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    wheel.writestr(f"{name}.dist-info/RECORD", "")
+"""
+    host.check_output(f"python3 -c '{script}'")
+    host.check_output("systemd-run --unit=index python3 -m http.server --directory=/srv/index --bind=127.0.0.1 8765")
+    try:
+        result = deploy("index")
+    finally:
+        host.check_output("systemctl stop index")
+    assert result.returncode == 0, result.stdout
+    host.check_output(f"{only(host, 'index')}/venv/bin/python -c 'import outport_private, itsdangerous'")
 
 
 @pytest.mark.parametrize("app", ["bare", "uv"])

@@ -19,19 +19,14 @@ from ansible.module_utils.release.environment import count_packages, ensure_envi
 from ansible.module_utils.release.files import finish, own, write
 from ansible.module_utils.release.layout import Environment
 from ansible.module_utils.release.lock import locked
+from ansible.module_utils.release.project import find_project
 from ansible.module_utils.release.prune import prune
 from ansible.module_utils.release.python import check_interpreter, find_interpreter
 from ansible.module_utils.release.requirements import check_lock, with_gunicorn
 from ansible.module_utils.release.resolve import resolve
+from ansible.module_utils.release.secrets import index_credentials
 from ansible.module_utils.release.shared_directories import link_shared
-from ansible.module_utils.release.source import (
-    KINDS,
-    describe_commit,
-    find_requirements,
-    read_project,
-    run_hooks,
-    take_source,
-)
+from ansible.module_utils.release.source import describe_commit, run_hooks, take_source
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -75,21 +70,27 @@ def preview(context: Context) -> dict[str, Any]:
 
 
 def _make(context: Context) -> bool:
-    """Build everything of the release except its marker; return whether its environment existed."""
+    """Prepare the host for a build, and build the release; return whether its environment existed."""
     release = context.release
     context.builder.ensure()
     context.tools.ensure_uv()
     shutil.rmtree(release.directory, ignore_errors=True)
+    with index_credentials(context):
+        return _make_release(context)
+
+
+def _make_release(context: Context) -> bool:
+    """Build everything of the release except its marker; return whether its environment existed."""
+    release = context.release
     take_source(context)
     run_hooks(context, "before_build", PATH)
-    file = find_requirements(context)
-    project = read_project(context, file.parent)
+    project = find_project(context)
     interpreter = find_interpreter(context)
-    check_interpreter(context, interpreter, project)
-    lock = unpack(context) if context.params["archive"] else resolve(context, file, interpreter, project)
+    check_interpreter(context, interpreter, project.content)
+    lock = unpack(context) if context.params["archive"] else resolve(context, project, interpreter)
     lock = with_gunicorn(lock, context.tools.locks["gunicorn"])
     check_lock(lock)
-    environment, reused = ensure_environment(context, lock, interpreter, file.parent, project)
+    environment, reused = ensure_environment(context, lock, interpreter, project)
     release.venv.symlink_to(os.path.relpath(environment.directory, release.directory))
     run_hooks(context, "after_build", f"{release.venv}/bin:{PATH}")
     # As the builder. Compiling runs no code; a file that is not valid Python, such as a template, is skipped.
@@ -100,7 +101,7 @@ def _make(context: Context) -> bool:
     release.runtime.mkdir()
     _write_files(context)
     write(release.requirements, lock)
-    description = _describe(context, file.name if file.name in KINDS else "requirements.txt", environment)
+    description = _describe(context, project.kind, environment)
     write(release.description, json.dumps(description, indent=2) + "\n")
     return reused
 

@@ -39,10 +39,12 @@ class Builder:
     """The build user; its commands run in `directory`, which need not exist yet.
 
     `locks` are file descriptors that its commands inherit: commands that outlive an interrupted run still hold the lock.
+    `netrc` is a file with the passwords of package indexes, None for none.
     """
 
     directory: Path
     locks: tuple[int, ...] = ()
+    netrc: Path | None = None
 
     def ensure(self) -> None:
         """Create the user unless it exists."""
@@ -69,7 +71,7 @@ class Builder:
         return run(
             ["/usr/sbin/runuser", "-u", BUILDER, "--", *argv],
             cwd or self.directory,
-            variables(**more),
+            variables(**({"NETRC": str(self.netrc)} if self.netrc else {}), **more),
             stdin=stdin,
             stdout=stdout,
             pass_fds=self.locks,

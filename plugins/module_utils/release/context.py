@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.release.builder import Builder
 from ansible.module_utils.release.layout import App, Release
+from ansible.module_utils.release.repository import Repository
 from ansible.module_utils.release.tools import Tools
 
 
@@ -31,6 +33,18 @@ class Context:
         app = App(params["name"], Path(params["root"]))
         release = app.release(params["release"])
         return cls(app, release, params, Builder(release.app), Tools(params["tools"]))
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The app's environment variables, written as its processes get them; no secrets."""
+        values = self.params["environment"].items()
+        texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in values}
+        return {name: text for name, text in texts.items() if text}
+
+    @property
+    def repository(self) -> Repository:
+        """The app's clone."""
+        return Repository.existing(self.app.repository)
 
     @property
     def commit(self) -> str:

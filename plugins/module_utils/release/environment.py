@@ -4,37 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
-from pathlib import Path
-from typing import Any
 
 from ansible.module_utils.release.archive import install_received
 from ansible.module_utils.release.commands import CAUSES, CHANGE_REQUIREMENTS, need
 from ansible.module_utils.release.context import Context
 from ansible.module_utils.release.files import finish, own
 from ansible.module_utils.release.layout import Environment
+from ansible.module_utils.release.project import Project
 from ansible.module_utils.release.python import Interpreter
-from ansible.module_utils.release.requirements import entries, is_commit
-from ansible.module_utils.release.source import is_package
+from ansible.module_utils.release.requirements import entries, is_commit, local_path
 
 
 def ensure_environment(
-    context: Context, lock: str, interpreter: Interpreter, directory: Path, project: dict[str, Any]
+    context: Context, lock: str, interpreter: Interpreter, project: Project
 ) -> tuple[Environment, bool]:
     """Return the environment of a lock file, created unless it exists, and whether it existed.
 
-    `directory` has the app's pyproject.toml, whose content is `project`. Raises ReleaseError when a package can't be
-    installed; an incomplete environment is removed.
+    Raises ReleaseError when a package can't be installed; an incomplete environment is removed.
     """
-    environment = context.app.environment(_key(context, lock, interpreter, directory, project))
+    local = _local(lock, project)
+    environment = context.app.environment(_key(context, lock, interpreter, local))
     if environment.complete.exists():
         return environment, True
     shutil.rmtree(environment.directory, ignore_errors=True)
     try:
         context.builder.make_directory(environment.directory)
         _install_lock(context, environment, lock, interpreter)
-        if is_package(project):
-            _install_app(context, environment, directory)
+        if local:
+            _install_local(context, environment, project, local)
         own(str(environment.directory))
         finish(environment.complete)
     except BaseException:
@@ -48,17 +47,19 @@ def count_packages(environment: Environment) -> int:
     return len(list(environment.directory.glob("lib/python*/site-packages/*.dist-info")))
 
 
-def _key(context: Context, lock: str, interpreter: Interpreter, directory: Path, project: dict[str, Any]) -> str:
+def _local(lock: str, project: Project) -> list[str]:
+    """Return the directories that are installed from the source, relative to the project's root."""
+    found = [path for entry in entries(lock) if (path := local_path(entry))]
+    own = os.path.relpath(project.directory, project.root)
+    return sorted({*found, *([own] if project.is_package else [])})
+
+
+def _key(context: Context, lock: str, interpreter: Interpreter, local: list[str]) -> str:
     """Return a checksum of everything that determines the environment's content, as 16 hexadecimal digits."""
     params = context.params
     inputs = [lock, interpreter.tag, context.tools.tool("uv").digest]
-    if is_package(project):
-        inputs += [
-            params["commit"],
-            str(directory.relative_to(context.release.directory)),
-            params["subdir"],
-            *params["before_build"],
-        ]
+    if local:
+        inputs += [*local, params["commit"], params["subdir"], params["requirements"], *params["before_build"]]
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
 
 
@@ -75,7 +76,7 @@ def _install_lock(context: Context, environment: Environment, lock: str, interpr
     )
     need(created, "The virtual environment could not be created.", "Fix the cause above, and run this again.")
     hashed, commits = work / "hashed.txt", work / "commits.txt"
-    lines = entries(lock)
+    lines = [entry for entry in entries(lock) if not local_path(entry)]
     hashed.write_text("\n".join(line for line in lines if not is_commit(line)) + "\n")
     commits.write_text("\n".join(line for line in lines if is_commit(line)) + "\n")
     install_received(context, lock, options)
@@ -87,18 +88,19 @@ def _install_lock(context: Context, environment: Environment, lock: str, interpr
         need(result, cause, "Fix the git URL, or allow the host to read that repository without a password.")
 
 
-def _install_app(context: Context, environment: Environment, directory: Path) -> None:
-    """Install the app itself, from a copy: a build writes to its source."""
+def _install_local(context: Context, environment: Environment, project: Project, local: list[str]) -> None:
+    """Install packages of the source, from a copy: a build writes to its source."""
     cause = "The app itself could not be installed as a package."
     fix = (
         "Fix [build-system] and the package's files, or specify that the app is not a package "
         "([tool.uv] package = false, [tool.poetry] package-mode = false)."
     )
     copy = context.builder.make_directory(context.release.work / "source")
-    need(context.builder.run(["cp", "--archive", f"{directory}/.", str(copy)]), cause, fix)
-    install = [context.tools.uv, "pip", "install", "--no-deps", *_options(environment), "."]
+    need(context.builder.run(["cp", "--archive", f"{project.root}/.", str(copy)]), cause, fix)
     # A version that is derived from git tags can't be determined in an archive.
     version = f"0.0.0+g{context.commit}"
-    result = context.builder.run(install, copy, SETUPTOOLS_SCM_PRETEND_VERSION=version)
-    # "A package could not be built" would add nothing to the cause.
-    need(result, cause, fix, CAUSES[:-1])
+    for path in local:
+        install = [context.tools.uv, "pip", "install", "--no-deps", *_options(environment), f"./{path}"]
+        result = context.builder.run(install, copy, SETUPTOOLS_SCM_PRETEND_VERSION=version)
+        # "A package could not be built" would add nothing to the cause.
+        need(result, cause, fix, CAUSES[:-1])

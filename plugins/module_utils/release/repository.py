@@ -147,6 +147,10 @@ class Repository:
             return found.get(f"{known[0]}^{{}}", found[known[0]])
         return self._abbreviated(ref) if self.directory.is_dir() else ""
 
+    def has_file(self, commit: str, path: str) -> bool:
+        """Return whether a commit has a file."""
+        return self.git("cat-file", "-t", f"{commit}:{path}").stdout.strip() == "blob"
+
     def export(self, commit: str, subdir: str, directory: Path) -> Iterator[Archive]:
         """Write archives of a directory of a commit, and of the submodules in it, into `directory`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 
 from ansible.module_utils.release.errors import ReleaseError
@@ -30,6 +31,14 @@ def is_commit(entry: str) -> bool:
     return re.search(r"@\s*git\+\S+@[0-9a-f]{40}\b", entry) is not None
 
 
+def local_path(entry: str) -> str:
+    """Return the directory that an entry such as `-e .` or `./core[fast]` requires, relative to its file's; empty for another requirement."""
+    found = re.match(r"(?:-e\s*|--editable[ =]\s*)?(\.{1,2}(?:/[^\s;\[]*)?)(?:\[[^\]]*\])?(?:\s*;.*)?$", entry)
+    path = posixpath.normpath(found[1]) if found else ""
+    # Only inside the app; a file can't be told from a directory here, but has a suffix.
+    return "" if path.startswith("..") or path.endswith((".whl", ".gz", ".zip")) else path
+
+
 def is_locked(text: str) -> bool:
     """Return whether a requirements file names packages, and all of them by hash or commit."""
     packages = [entry for entry in entries(text) if not is_option(entry)]
@@ -55,7 +64,7 @@ def pins_in(lock: str) -> list[tuple[str, str]]:
 
 def constraints_in(lock: str) -> str:
     """Return constraints that pin the packages of a lock file, without their hashes and extras."""
-    packages = [entry for entry in entries(lock) if not is_option(entry)]
+    packages = [entry for entry in entries(lock) if not (is_option(entry) or local_path(entry))]
     plain = (re.sub(rf"^({_NAME})\[.*?\]", r"\1", re.sub(r"\s*--hash=\S+", "", entry)) for entry in packages)
     return "".join(f"{entry}\n" for entry in plain)
 
@@ -74,10 +83,11 @@ def with_gunicorn(lock: str, gunicorn: str) -> str:
 
 def check_lock(lock: str) -> None:
     """Raise ReleaseError when a lock file has requirements that could change unnoticed: with neither a hash nor a commit."""
-    bad = [entry for entry in entries(lock) if not (is_option(entry) or is_hashed(entry) or is_commit(entry))]
+    good = (is_option, is_hashed, is_commit, local_path)
+    bad = [entry for entry in entries(lock) if not any(test(entry) for test in good)]
     if bad:
         shown = "; ".join(entry[:100] for entry in bad[:5])
         raise ReleaseError(
-            f"{len(bad)} requirements have no hash, because they are directories, files or URLs: {shown}",
-            "Require a release from the package index or a git repository (name @ git+https://...). Code next to the app belongs in the app.",
+            f"{len(bad)} requirements have no hash, because they are files, URLs or directories outside the app: {shown}",
+            "Require a release from a package index, a git repository (name @ git+https://...) or a directory of the app.",
         )
