@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.release import prune
-from ansible.module_utils.release.commands import Result
+from ansible.module_utils.release.commands import Result, run
 from ansible.module_utils.release.context import Context
 from ansible.module_utils.release.errors import ReleaseError
 
@@ -18,7 +18,9 @@ UNITS = "shop@running.service loaded active running Web service\nshop@waiting.so
 def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
     """An app with `keep` 2 and the systemd units UNITS."""
     monkeypatch.setattr(prune, "run", lambda _argv: Result(0, UNITS, ""))
-    return Context.of({"name": "shop", "root": str(tmp_path), "release": "new", "keep": 2, "tools": {}})
+    monkeypatch.setattr(prune, "BUILDER_CACHE", tmp_path / "cache")
+    params = {"name": "shop", "root": str(tmp_path), "release": "new", "keep": 2, "cache_mb": 3, "tools": {}}
+    return Context.of(params)
 
 
 def add(context: Context, release_id: str, built: int = 0) -> None:
@@ -70,3 +72,15 @@ def test_nothing_is_removed_when_systemd_cannot_list_the_running_units(
     with pytest.raises(ReleaseError, match="systemd can't list running releases"):
         prune.prune(context)
     assert remaining(context) == {"old", "newest"}
+
+
+def test_a_cache_is_emptied_when_it_is_too_large(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prune, "run", lambda argv: run(argv) if argv[0] == "du" else Result(0, "", ""))
+    prune.BUILDER_CACHE.mkdir()
+    (prune.BUILDER_CACHE / "small").write_bytes(os.urandom(1_000_000))
+    prune.prune(context)
+    assert (prune.BUILDER_CACHE / "small").exists()
+    (prune.BUILDER_CACHE / "large").write_bytes(os.urandom(3_000_000))
+    prune.prune(context)
+    assert not prune.BUILDER_CACHE.exists()
+    assert context.pruned == [str(prune.BUILDER_CACHE)]

@@ -45,6 +45,7 @@ options:
   proxy_group: {description: "Group of the proxy, which may read what is both shared and served.", type: str, default: www-data}
   files: {description: Additional files of the release and their contents., type: dict, default: {}}
   keep: {description: Number of complete releases that are kept., type: int, default: 5}
+  cache_mb: {description: "Size from which on the build cache is emptied before a build, in MB.", type: int, default: 2000}
   minimum_free_mb: {description: "Free disk space required before a build, in MB.", type: int, default: 500}
   tools: {description: "Lock files of the build's tools: uv, poetry and gunicorn.", type: dict, required: true}
   share: {description: Whether to pack an archive that other hosts build from., type: bool, default: false}
@@ -106,6 +107,7 @@ def main() -> None:
             "proxy_group": {"type": "str", "default": "www-data"},
             "files": {"type": "dict", "default": {}},
             "keep": {"type": "int", "default": 5},
+            "cache_mb": {"type": "int", "default": 2000},
             "minimum_free_mb": {"type": "int", "default": 500},
             "tools": {"type": "dict", "required": True},
             "share": {"type": "bool", "default": False},

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -44,6 +45,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 commit: {description: Id of the commit., type: str, returned: success}
+python: {description: "Version of the host's own Python, such as 3.13.", type: str, returned: success}
 """
 
 
@@ -67,20 +69,22 @@ def main() -> None:
     options = module.params
     os.umask(0o022)
     app = App(options["name"], Path(options["root"]))
+    # Modules run with it.
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
     try:
         token = {"app_repository_token": options["token"]} if options["token"] else {}
         found = decrypted(options["launcher"], options["kms"], token)
         access = Access(options["key"], options["user"], found.get("app_repository_token", ""))
         repository = Repository(app.repository, options["url"], access)
         if module.check_mode:
-            module.exit_json(changed=False, commit=repository.find_remotely(options["ref"]))
+            module.exit_json(changed=False, commit=repository.find_remotely(options["ref"]), python=python)
         with locked(app, f"fetch of {options['ref']}"):
             before = repository.head()
             commit = repository.fetch(options["ref"], options["subdir"])
             app.remove_former_clone()
     except ReleaseError as error:
         module.fail_json(msg=f"{error}\nThe previous release is still live.")
-    module.exit_json(changed=commit != before, commit=commit)
+    module.exit_json(changed=commit != before, commit=commit, python=python)
 
 
 if __name__ == "__main__":

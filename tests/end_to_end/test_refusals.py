@@ -11,10 +11,12 @@ from lab.visitor import Visitor
 
 
 def test_an_unknown_ref_is_refused(site: Visitor) -> None:
+    before = live()
     played = play("playbooks/deploy.yml", "--extra-vars", "app_ref=no-such-branch").refused()
     assert f"was not fetched from git://{GATEWAY}/app.git at 'no-such-branch'" in played.stdout
     assert "Fix app_ref" in played.stdout
-    assert played.changed == []
+    assert played.stdout.count("no such branch, tag or commit. It has: ") == 1
+    assert live() == before
 
 
 def test_a_missing_setting_is_refused_before_the_first_change(site: Visitor) -> None:

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from ansible.module_utils.release.errors import ReleaseError
-from ansible.module_utils.release.layout import BUILDER_HOME, TOOLS
+from ansible.module_utils.release.layout import BUILDER_CACHE, BUILDER_HOME, TOOLS
 
 
 def mount_of(path: Path) -> Path:
@@ -29,7 +29,7 @@ def disk_full(output: str = "", *places: Path) -> ReleaseError:
     fullest = min(mounts, key=free_mb)
     return ReleaseError(
         f"The disk is full: {fullest} has {free_mb(fullest)} MB left.",
-        f"Free space on {fullest}, or enlarge the host's disk, and run this again.",
+        f"Free space on {fullest} ({BUILDER_CACHE} may be deleted), or enlarge the host's disk, and run this again.",
         output,
     )
 
@@ -40,5 +40,6 @@ def check_space(path: Path, minimum_mb: int) -> None:
     if free < minimum_mb:
         raise ReleaseError(
             f"{mount_of(path)} has {free} MB free for {path}, and a build needs {minimum_mb} MB (python_app_minimum_free_mb).",
-            "Free space there, keep fewer releases (python_app_keep), or enlarge the host's disk, and run this again.",
+            "Free space there, keep fewer releases (python_app_keep) or a smaller build cache (python_app_cache_mb), "
+            "or enlarge the host's disk, and run this again.",
         )

@@ -1,4 +1,4 @@
-"""Removal of releases and virtual environments that are no longer needed."""
+"""Removal of releases and virtual environments that are no longer needed, and of a build cache that has grown too large."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ansible.module_utils.release.commands import need, run
 from ansible.module_utils.release.context import Context
-from ansible.module_utils.release.layout import App, Release, release_of
+from ansible.module_utils.release.layout import BUILDER_CACHE, App, Release, release_of
 
 
 def prune(context: Context) -> None:
@@ -27,6 +27,7 @@ def prune(context: Context) -> None:
         shutil.rmtree(release.directory)
         context.pruned.append(f"releases/{release_id}")
     _prune_environments(context)
+    _prune_cache(context)
 
 
 def _built(release: Release) -> int:
@@ -43,6 +44,16 @@ def _prune_environments(context: Context) -> None:
             context.app.environment(path.name).complete.unlink(missing_ok=True)
             shutil.rmtree(path)
             context.pruned.append(f"venvs/{path.name}")
+
+
+def _prune_cache(context: Context) -> None:
+    """Empty the build cache, which all apps of the host share, when it is larger than the option `cache_mb`."""
+    if not BUILDER_CACHE.is_dir():
+        return
+    result = run(["du", "--summarize", "--block-size=1MB", str(BUILDER_CACHE)])
+    if int((result.stdout.split() or ["0"])[0]) > context.params["cache_mb"]:
+        shutil.rmtree(BUILDER_CACHE)
+        context.pruned.append(str(BUILDER_CACHE))
 
 
 def in_use(app: App) -> set[str]:

@@ -66,7 +66,8 @@ def _installing(tool: Tool) -> Iterator[bool]:
     TOOLS.mkdir(parents=True, exist_ok=True)
     with TOOLS_LOCK.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        if tool.installed.exists():
+        # After an upgrade of the system, a tool in Python has lost its interpreter.
+        if tool.installed.exists() and tool.python.exists():
             yield False
             return
         shutil.rmtree(tool.directory, ignore_errors=True)
