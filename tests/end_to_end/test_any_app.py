@@ -67,7 +67,10 @@ build-backend = "setuptools.build_meta"
 [project]
 name = "parcel"
 version = "1.0"
-dependencies = ["flask"]
+dependencies = ["flask", "outport-private"]
+
+[[tool.uv.index]]
+url = "http://127.0.0.1:8765"
 
 [project.scripts]
 parcel-clock = "parcel.work:clock"
@@ -162,6 +165,26 @@ with connect() as connection, connection.cursor() as cursor:
     "src/parcel/static/parcel.3f2a9c1b.css": "body { color: black }\n",
     "src/parcel/static/parcel.css": "body { color: white }\n",
 }
+# A package index on the host that wants a password, with one package that no other index has.
+INDEX = """
+import base64, http.server, os, zipfile
+os.makedirs("/run/index/outport-private", exist_ok=True)
+os.chdir("/run/index")
+name = "outport_private-1.0"
+with zipfile.ZipFile(f"outport-private/{name}-py3-none-any.whl", "w") as wheel:
+    wheel.writestr(f"{name}.dist-info/METADATA", "Metadata-Version: 2.1\\nName: outport-private\\nVersion: 1.0\\n")
+    wheel.writestr(f"{name}.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    wheel.writestr(f"{name}.dist-info/RECORD", "")
+wanted = "Basic " + base64.b64encode(b"reader:" + os.environ["INDEX_PASSWORD"].encode()).decode()
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        if self.headers["Authorization"] == wanted:
+            return super().do_GET()
+        self.send_response(401)
+        self.send_header("WWW-Authenticate", "Basic")
+        self.end_headers()
+http.server.ThreadingHTTPServer(("127.0.0.1", 8765), Handler).serve_forever()
+"""
 MOTTO = 'say "5 $HOME" \\ `date` \' #1 %h'
 QUICK = ("-e", "gunicorn_monitor_seconds=3", "-e", "gunicorn_readiness_delay=1")
 
@@ -227,7 +250,17 @@ def token() -> str:
 
 
 @pytest.fixture(scope="module")
-def parcel(token: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Options]:
+def index_password() -> Iterator[str]:
+    """The password of the package index, which runs on the host meanwhile."""
+    password = uuid.uuid4().hex
+    on_host("sudo tee /run/index.py >/dev/null", text=INDEX)
+    on_host(f"sudo systemd-run --quiet --unit=index --setenv=INDEX_PASSWORD={password} python3 /run/index.py")
+    yield password
+    on_host("sudo systemctl stop index; sudo rm -r /run/index /run/index.py")
+
+
+@pytest.fixture(scope="module")
+def parcel(token: str, index_password: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Options]:
     """Options that deploy the package with every setting; its tables are removed afterwards."""
     publish("parcel", "main", version(1, 1), message="Version 1")
     yield settings(
@@ -241,6 +274,7 @@ def parcel(token: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opt
         app_environment={"MOTTO": MOTTO},
         app_secrets={"API_TOKEN": encrypted(token)},
         app_extra_requirements=["PyMySQL"],
+        app_index_credentials={"127.0.0.1": encrypted(f"reader:{index_password}")},
         app_database_variables={"DATABASE_URL": "sqlalchemy-pymysql", "DB_PASSWORD": "{password}"},
         app_static={"/static/": "src/parcel/static"},
         app_processes={"worker": "python -m parcel.work"},
@@ -260,6 +294,7 @@ def test_a_package_is_deployed_with_every_setting(undisturbed: Visits, parcel: O
         "database": "listings",
     }
     assert units() == units_of(live())
+    assert on_host("sudo find /run -maxdepth 1 -name 'outport-*'") == ""
     for name in ("worker", "clock"):
         assert f"{name} 1 {digest(token)}" in log_of(f"listings-{name}@{live()}.service")
     assert "listings-digest.timer" in timers()
