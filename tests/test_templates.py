@@ -149,12 +149,11 @@ def sites(config: str, port: int) -> list[str]:
 
 def test_nginx_serves_the_domain_once_over_https() -> None:
     config = nginx()
-    (secure,) = sites(config, 443)
-    (plain,) = sites(config, 80)
-    assert "ssl_certificate /etc/nginx/tls/listings.lab.test.crt;" in secure
-    assert "return 301 https://$host$request_uri;" in plain
-    assert "proxy_pass" not in plain.split("location /.well-known/acme-challenge/")[0]
-    assert len(servers(config)) == 3
+    assert sites(config, 443) == sites(config, 80)
+    (site,) = sites(config, 443)
+    assert "ssl_certificate /etc/nginx/tls/listings.lab.test.crt;" in site
+    assert "if ($to_https) {\n      return 301 https://$host$request_uri;" in site
+    assert len(servers(config)) == 2
     assert config.count("{") == config.count("}")
 
 
@@ -165,8 +164,20 @@ def test_nginx_proxies_to_the_live_release() -> None:
 
 def test_nginx_without_static_files_proxies_everything_to_the_application() -> None:
     (secure,) = sites(nginx(app_client_dir=""), 443)
-    assert "root" not in secure
+    assert re.findall(r"root (\S+);", secure) == ["/var/www/acme"]
     assert "@application" in secure
+
+
+def test_nginx_redirects_or_serves_the_other_names() -> None:
+    aliases = ["www.listings.lab.test", "listings.example.org"]
+    (redirected,) = [
+        text for text in servers(nginx(site_aliases=aliases)) if f"server_name {' '.join(aliases)};" in text
+    ]
+    assert "return 301 https://listings.lab.test$request_uri;" in redirected
+    assert "location /.well-known/acme-challenge/" in redirected
+    served = nginx(site_aliases=aliases, site_redirect_aliases=False)
+    assert f"server_name listings.lab.test {' '.join(aliases)};" in served
+    assert len(servers(served)) == 2
 
 
 def test_nginx_forwards_challenges_only_to_existing_hosts() -> None:

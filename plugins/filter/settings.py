@@ -200,6 +200,8 @@ def check_agreement(values: Mapping[str, Any], directories: Iterable[Path]) -> l
     zone, domain = values.get("dns_zone"), values.get("site_domain")
     if zone and domain and not f".{domain}".endswith(f".{zone}"):
         problems.append(f'dns_zone: found "{zone}", but site_domain "{domain}" is not in that zone. Change one of them')
+    if domain in (values.get("site_aliases") or []):
+        problems.append(f'site_aliases: "{domain}" is site_domain. Remove it')
     repository, token = str(values.get("app_repository")), values.get("app_repository_token")
     if token and not repository.startswith("https://"):
         problems.append(

@@ -14,6 +14,29 @@ def test_plain_http_is_redirected_to_https(host: Host) -> None:
     assert "Location: https://site.lab.test/listings?page=2" in response
 
 
+def test_another_name_is_redirected_to_the_sites(host: Host) -> None:
+    alias = "a-rather-long-name-of-47-characters.example.org"
+    for scheme, port in (("http", 80), ("https", 443)):
+        command = f"curl --silent --insecure --max-time 10 --head --resolve {alias}:{port}:127.0.0.1"
+        response = host.check_output(f"{command} '{scheme}://{alias}/listings?page=2'")
+        assert "301" in response.splitlines()[0]
+        assert "Location: https://site.lab.test/listings?page=2" in response
+
+
+def test_a_trusted_proxy_tells_the_address_and_the_scheme(host: Host) -> None:
+    """127.0.0.2 is one, 127.0.0.1 is not; both forward over plain HTTP."""
+    forwarded = "-H 'X-Forwarded-For: 192.0.2.1, 198.51.100.7' -H 'X-Forwarded-Proto: https'"
+    seen = json.loads(host.check_output(f"{HTTP} --interface 127.0.0.2 {forwarded} http://site.lab.test/api"))[
+        "headers"
+    ]
+    # What the visitor claimed before that proxy is not believed.
+    assert (seen["X-Forwarded-For"], seen["X-Forwarded-Proto"]) == ("198.51.100.7", "https")
+    assert "301" in host.check_output(f"{HTTP} --head {forwarded} http://site.lab.test/api").splitlines()[0]
+    plain = forwarded.replace("https", "http")
+    response = host.check_output(f"{HTTP} --head --interface 127.0.0.2 {plain} http://site.lab.test/api")
+    assert "Location: https://site.lab.test/api" in response
+
+
 def test_challenges_are_served_over_plain_http(host: Host) -> None:
     host.check_output("echo token-content > /var/www/acme/.well-known/acme-challenge/token")
     assert host.check_output(f"{HTTP} http://site.lab.test/.well-known/acme-challenge/token") == "token-content"
@@ -21,6 +44,39 @@ def test_challenges_are_served_over_plain_http(host: Host) -> None:
 
 def test_static_files_take_precedence(host: Host) -> None:
     assert host.check_output(f"{HTTPS} https://site.lab.test/") == "a static page"
+
+
+def test_a_directory_without_a_slash_is_redirected(host: Host) -> None:
+    response = host.check_output(f"{HTTPS} --head 'https://site.lab.test/guide?page=2'")
+    assert "301" in response.splitlines()[0]
+    assert "Location: /guide/?page=2" in response
+    assert host.check_output(f"{HTTPS} https://site.lab.test/guide/") == "a guide"
+    # One without a page is the application's.
+    assert json.loads(host.check_output(f"{HTTPS} https://site.lab.test/empty"))["path"] == "/empty"
+
+
+def test_files_have_the_type_that_browsers_need(host: Host) -> None:
+    for name, kind in {
+        "site.webmanifest": "application/manifest+json",
+        "module.mjs": "text/javascript; charset=utf-8",
+        "code.wasm": "application/wasm",
+        "font.woff2": "font/woff2",
+        "photo.avif": "image/avif",
+        "photo.webp": "image/webp",
+    }.items():
+        assert (
+            f"Content-Type: {kind}\r"
+            in host.check_output(f"{HTTPS} --http1.1 --head https://site.lab.test/types/{name}") + "\r"
+        )
+
+
+def test_large_headers_and_long_urls_pass(host: Host) -> None:
+    long = "x" * 5000
+    response = json.loads(
+        host.check_output(f"{HTTPS} -H 'Cookie: a={long}' 'https://site.lab.test/api?q={long}&header={long}'")
+    )
+    assert response["path"].count("x") == 10_000
+    assert response["headers"]["Cookie"] == f"a={long}"
 
 
 def test_browsers_revalidate_static_files(host: Host) -> None:

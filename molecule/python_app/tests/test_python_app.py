@@ -143,8 +143,8 @@ INVALID = {
     "unknown": "is not in the package index",
     "conflict": "The requirements contradict each other",
     "syntax": "pyproject.toml is not valid TOML",
-    "lockless": "The app has no uv.lock, poetry.lock, requirements.txt or pyproject.toml",
-    "directory": "requirements have no hash",
+    "lockless": "The app has no uv.lock, poetry.lock, requirements.txt, pyproject.toml or setup.py",
+    "directory": "next_door",
     "newer": "The app requires Python >=3.99 (pyproject.toml), and the build would use 3.",
     "newer_poetry": "The app requires Python ^3.99 (pyproject.toml), and the build would use 3.",
 }
@@ -220,7 +220,7 @@ def test_packages_of_the_repository_are_installed(host: Host, deploy: Deploy, ap
     shown = host.check_output(
         f"cd / && runuser -u {app} -- {directory}/venv/bin/python -c '{code}; import shop; print(shop.__file__)'"
     )
-    assert shown.startswith(f"/srv/{app}/venvs/")
+    assert shown.startswith(f"{directory}/venv/lib/")
     linked = host.run(f"cat {directory}/venv/lib/python*/site-packages/*.pth").stdout
     assert f"/srv/{app}/releases" not in linked
 
