@@ -179,6 +179,7 @@ def test_optional_settings_may_be_empty(environment: Environment, name: str) -> 
         ("app_single_processes", {"Beat": "celery"}, 'the name "Beat"'),
         ("app_timers", {"digest": "flask digest"}, "digest: flask digest"),
         ("app_timers", {"digest": {"command": "flask digest"}}, "digest: {'command': 'flask digest'}"),
+        ("app_timers", {"digest": {"command": "flask digest", "calendar": "every day"}}, 'digest: "every day"'),
         ("app_static", {"static": "shop/static"}, 'the name "static"'),
         ("app_static", {"/static/": "../../etc"}, '/static/: "../../etc"'),
     ],
@@ -188,6 +189,44 @@ def test_an_invalid_entry_is_reported(environment: Environment, name: str, value
     assert problem.startswith(f"{name} ({environment.file}:")
     assert f"found {found}" in problem
     assert problem.endswith(f"Allowed: {SPECS[name]['expected']}")
+
+
+@pytest.mark.parametrize(
+    "calendar",
+    [
+        "daily",
+        "hourly UTC",
+        "*-*-* 03:00:00",
+        "03:30",
+        "Mon..Fri 08:00",
+        "Sat,Sun 10:00:00",
+        "*:0/15",
+        "*-*-01 04:00",
+        "*-02~01 12:00",
+        "Mon *-*-1..7 09:00 Europe/Dublin",
+        "2026-12-24 18:00:00 UTC",
+        "Wed",
+    ],
+)
+def test_a_schedule_of_systemd_is_accepted(environment: Environment, calendar: str) -> None:
+    assert environment.problems(app_timers={"digest": {"command": "flask digest", "calendar": calendar}}) == []
+
+
+@pytest.mark.parametrize(
+    ("cron", "calendar"),
+    [
+        ("0 3 * * *", "*-*-* 3:0:00"),
+        ("*/15 * * * *", "*-*-* *:0/15:00"),
+        ("30 8 * * 1-5", "Mon..Fri *-*-* 8:30:00"),
+        ("0 0 1,15 */2 *", "*-1/2-1,15 0:0:00"),
+        ("5 4 * * sun", "Sun *-*-* 4:5:00"),
+        ("0 22 * * 0,6", "Sun,Sat *-*-* 22:0:00"),
+    ],
+)
+def test_a_schedule_of_cron_is_refused_with_that_of_systemd(environment: Environment, cron: str, calendar: str) -> None:
+    problem = only(environment.problems(app_timers={"digest": {"command": "flask digest", "calendar": cron}}))
+    assert f'found digest: "{cron}", which is cron\'s notation; systemd\'s is "{calendar}"' in problem
+    assert settings.check_calendar(calendar) is None
 
 
 def test_valid_entries_are_accepted(environment: Environment) -> None:
@@ -285,6 +324,12 @@ def test_several_hosts_with_shared_directories_are_a_warning(environment: Enviro
     assert warning.startswith("app_shared_directories: each of the 2 web hosts has its own instance, uploads")
     assert environment.problems() == []
     assert settings.settings_warnings(environment.values | {"web_count": 1}) == []
+
+
+def test_options_of_gunicorn_that_would_break_the_switch_are_refused(environment: Environment) -> None:
+    assert environment.problems(app_environment={"GUNICORN_CMD_ARGS": "--workers=3 --log-level debug"}) == []
+    problem = only(environment.problems(app_environment={"GUNICORN_CMD_ARGS": "--bind=0.0.0.0:80 -t 9 --workers 3"}))
+    assert problem.startswith("app_environment: GUNICORN_CMD_ARGS has --bind=0.0.0.0:80 -t, which")
 
 
 def test_a_token_is_for_https(environment: Environment) -> None:

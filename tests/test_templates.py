@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import json
+import os
 import re
 import shlex
 import subprocess
+import sys
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from ansible.module_utils.release.gunicorn_settings import OWNED, overridden
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
@@ -250,11 +252,83 @@ def test_an_empty_setting_is_not_in_the_apps_environment() -> None:
     assert "AWS_ENDPOINT_URL" not in render("roles/python_app/templates/environment.j2", aws_endpoint_url="")
 
 
-@pytest.mark.parametrize("workers", [0, 3])
-def test_gunicorns_settings_are_python(workers: int) -> None:
-    module = ast.parse(value_of("gunicorn_release_files", gunicorn_workers=workers)["gunicorn.conf.py"])
-    values = {node.targets[0].id: node.value for node in module.body if isinstance(node, ast.Assign)}
-    assert isinstance(values["workers"], ast.Constant) == (workers > 0)
+def gunicorn(
+    directory: Path, own: str = "", environment: dict[str, str] | None = None, **changes: Any
+) -> dict[str, Any]:
+    """Return the settings that gunicorn reads in an app's directory, whose own gunicorn.conf.py is `own`."""
+    app = directory / "app"
+    app.mkdir()
+    (directory / "gunicorn.conf.py").write_text(value_of("gunicorn_release_files", **changes)["gunicorn.conf.py"])
+    if own:
+        (app / "gunicorn.conf.py").write_text(own)
+    names = [
+        "wsgi_app",
+        "bind",
+        "workers",
+        "threads",
+        "timeout",
+        "keepalive",
+        "daemon",
+        "accesslog",
+        "pidfile",
+    ]
+    code = f"""
+import json
+from gunicorn.app.wsgiapp import WSGIApplication
+cfg = WSGIApplication().cfg
+cfg.post_fork(None, None)
+print(json.dumps({{name: getattr(cfg, name) for name in {names}}} | {{"worker": str(cfg.settings["worker_class"].get())}}))
+"""
+    command = [sys.executable, "-c", code, "--config", "../gunicorn.conf.py"]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("WEB_", "GUNICORN_"))}
+    found = subprocess.run(
+        command, cwd=app, env=clean | (environment or {}), capture_output=True, text=True, check=True, timeout=30
+    )
+    return json.loads(found.stdout.splitlines()[-1]) | {"printed": found.stdout.splitlines()[:-1]}
+
+
+def test_gunicorn_has_defaults_for_this_machine(tmp_path: Path) -> None:
+    found = gunicorn(tmp_path)
+    assert (found["wsgi_app"], found["worker"], found["threads"]) == ("run:app", "gthread", 4)
+    assert found["workers"] == 2 * (os.cpu_count() or 1) + 1
+
+
+def test_the_apps_own_gunicorn_settings_are_used_except_for_the_releases(tmp_path: Path) -> None:
+    own = (
+        "import os\nworkers, keepalive = 7, 9\naccesslog = '-'\nbind = '0.0.0.0:8000'\ntimeout = 999\ndaemon = True\n"
+        "pidfile = 'x'\nwsgi_app = 'other:app'\nGREETING = 'hello'\n\ndef post_fork(server, worker):\n    print(GREETING)\n"
+    )
+    found = gunicorn(tmp_path, own, app_timeout=45)
+    assert (found["workers"], found["keepalive"], found["accesslog"], found["printed"]) == (7, 9, "-", ["hello"])
+    assert (found["wsgi_app"], found["timeout"], found["daemon"], found["pidfile"]) == ("run:app", 45, False, None)
+    assert found["bind"] == ["127.0.0.1:8000"]
+    assert overridden(own) == ["bind", "daemon", "pidfile", "timeout", "wsgi_app"]
+
+
+def test_the_usual_variables_of_gunicorn_are_used(tmp_path: Path) -> None:
+    found = gunicorn(tmp_path, "", {"WEB_CONCURRENCY": "3", "GUNICORN_CMD_ARGS": "--threads=2"})
+    assert (found["workers"], found["threads"]) == (3, 2)
+
+
+def test_every_setting_that_is_the_releases_is_set_in_the_file() -> None:
+    text = value_of("gunicorn_release_files")["gunicorn.conf.py"].partition("are Outport's")[2]
+    assert [name for name in OWNED if not re.search(rf'^{name} = |"{name}"', text, re.MULTILINE)] == []
+
+
+LIMITED = """\
+Saving debug log to /var/log/letsencrypt/letsencrypt.log
+Requesting a certificate for listings.lab.test
+An unexpected error occurred:
+too many certificates (5) already issued for this exact set of identifiers in the last 168h0m0s, retry after 2026-11-28 10:00:00 UTC
+Ask for help or search for solutions at https://community.letsencrypt.org. See the logfile for more details.
+"""
+
+
+def test_a_limit_of_the_certificate_authority_is_reported_in_its_words() -> None:
+    issue = {"stdout_lines": [], "stderr_lines": LIMITED.splitlines()}
+    assert value_of("_certbot_errors", _certbot_issue=issue) == LIMITED.splitlines()[2:4]
+    assert value_of("_certbot_limited", _certbot_issue=issue) is True
+    assert value_of("_certbot_limited", _certbot_issue={"stderr_lines": ["DNS problem: NXDOMAIN"]}) is False
 
 
 def test_ssh_accepts_keys_only() -> None:

@@ -7,6 +7,7 @@ import functools
 import ipaddress
 import itertools
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,42 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.utils.display import Display
 
+# Of gunicorn's options, those that the release mechanism sets.
+GUNICORN_OPTIONS = frozenset(
+    [
+        "-b",
+        "--bind",
+        "-c",
+        "--config",
+        "-D",
+        "--daemon",
+        "-g",
+        "--group",
+        "-p",
+        "--pid",
+        "-t",
+        "--timeout",
+        "-u",
+        "--user",
+        "--chdir",
+        "--graceful-timeout",
+        "--reload",
+    ]
+)
+WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
+_NUMBER = r"(?:\*|\d+(?:\.\.\d+)?)(?:/\d+)?"
+_NUMBERS = rf"{_NUMBER}(?:,{_NUMBER})*"
+_DAY = r"(?:Sun|Mon|Tue|Wed|Thu|Fri|Sat)[a-z]*"
+# systemd.time(7): a keyword, or weekdays, date, time and zone, of which each may be missing.
+CALENDAR = re.compile(
+    "(?:minutely|hourly|daily|monthly|weekly|quarterly|semiannually|annually|yearly)(?: UTC)?"
+    rf"|(?=.)(?:{_DAY}(?:(?:\.\.|,){_DAY})*(?: |$))?"
+    rf"(?:(?:{_NUMBERS}-)?{_NUMBERS}[-~]{_NUMBERS}(?: |$))?"
+    rf"(?:{_NUMBERS}:{_NUMBERS}(?::{_NUMBERS}(?:\.\d+)?)?(?: |$))?"
+    r"(?:(?<= )(?:UTC|[A-Z][A-Za-z_]+/[A-Za-z_/]+))?(?<! )"
+)
+_CRON = r"([*\d,/-]+)"
+CRON = re.compile(rf"{_CRON}\s+{_CRON}\s+{_CRON}\s+{_CRON}\s+([*\d,/a-zA-Z-]+)")
 ARGUMENT_KEYS = ("type", "elements", "choices")
 
 
@@ -101,11 +138,35 @@ def check_dict(spec: Mapping[str, Any], entries: Mapping[str, Any]) -> str | Non
         if "fields" in spec:
             if not isinstance(value, dict) or set(value) != set(spec["fields"]):
                 return f"{name}: {value}"
+            if "calendar" in spec and (wrong := check_calendar(str(value[spec["calendar"]]))):
+                return f"{name}: {wrong}"
         elif isinstance(value, (dict, list)) or value is None:
             return f"{name}: {value}"
         elif wrong := check_text(spec, str(value)):
             return f"{name}: {wrong}"
     return None
+
+
+def check_calendar(text: str) -> str | None:
+    """Return what was found when the text is not a schedule in systemd's calendar notation, else None."""
+    if CALENDAR.fullmatch(text):
+        return None
+    cron = CRON.fullmatch(text)
+    return f'"{text}", which is cron\'s notation; systemd\'s is "{from_cron(*cron.groups())}"' if cron else f'"{text}"'
+
+
+def from_cron(minute: str, hour: str, day: str, month: str, weekday: str) -> str:
+    """Return a schedule of cron in systemd's calendar notation."""
+
+    def field(text: str) -> str:
+        return re.sub(r"^\*/", "0/", text).replace("-", "..")
+
+    def names(found: re.Match[str]) -> str:
+        return WEEKDAYS[int(found[0]) % 7]
+
+    days = "" if weekday == "*" else f"{re.sub('[0-9]', names, weekday).title().replace('-', '..')} "
+    date = f"*-{field(month).replace('0/', '1/')}-{field(day).replace('0/', '1/')}"
+    return f"{days}{date} {field(hour)}:{field(minute)}:00"
 
 
 def check_text(spec: Mapping[str, Any], text: Any) -> str | None:
@@ -202,6 +263,12 @@ def check_agreement(values: Mapping[str, Any], directories: Iterable[Path]) -> l
         problems.append(f'dns_zone: found "{zone}", but site_domain "{domain}" is not in that zone. Change one of them')
     if domain in (values.get("site_aliases") or []):
         problems.append(f'site_aliases: "{domain}" is site_domain. Remove it')
+    variables = values.get("app_environment")
+    arguments = shlex.split(str(variables.get("GUNICORN_CMD_ARGS", ""))) if isinstance(variables, dict) else []
+    if owned := [word for word in arguments if word.partition("=")[0] in GUNICORN_OPTIONS]:
+        problems.append(
+            f"app_environment: GUNICORN_CMD_ARGS has {' '.join(owned)}, which would break the switch between releases. Remove it"
+        )
     repository, token = str(values.get("app_repository")), values.get("app_repository_token")
     if token and not repository.startswith("https://"):
         problems.append(

@@ -128,7 +128,10 @@ def main() -> None:
     if module.check_mode:
         module.exit_json(**preview(context))
     try:
-        module.exit_json(**build(context))
+        result = build(context)
+        for warning in context.warnings:
+            module.warn(warning)
+        module.exit_json(**result)
     except ReleaseError as error:
         module.fail_json(msg=f"Release {release} was not built. {error}", pruned=context.pruned)
 

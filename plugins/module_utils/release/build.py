@@ -17,6 +17,7 @@ from ansible.module_utils.release.context import Context
 from ansible.module_utils.release.disk import check_space, disk_full
 from ansible.module_utils.release.environment import count_packages, ensure_environment
 from ansible.module_utils.release.files import finish, own, write
+from ansible.module_utils.release.gunicorn_settings import overridden
 from ansible.module_utils.release.layout import Environment
 from ansible.module_utils.release.lock import locked
 from ansible.module_utils.release.project import find_project
@@ -95,6 +96,7 @@ def _make_release(context: Context) -> bool:
     run_hooks(context, "after_build", f"{release.venv}/bin:{PATH}")
     # As the builder. Compiling runs no code; a file that is not valid Python, such as a template, is skipped.
     context.builder.run([interpreter.path, "-I", "-S", "-m", "compileall", "-q", str(release.app)])
+    _check_gunicorn_settings(context)
     own(str(release.app))
     link_shared(context)
     shutil.rmtree(release.work)
@@ -104,6 +106,16 @@ def _make_release(context: Context) -> bool:
     description = _describe(context, project.kind, environment)
     write(release.description, json.dumps(description, indent=2) + "\n")
     return reused
+
+
+def _check_gunicorn_settings(context: Context) -> None:
+    """Warn about settings in the app's gunicorn.conf.py that have no effect."""
+    file = context.release.app / "gunicorn.conf.py"
+    if file.is_file() and (names := overridden(context.builder.read(file))):
+        context.warnings.append(
+            f"The app's gunicorn.conf.py sets {', '.join(names)}, which has no effect: Outport sets "
+            f"{'them' if len(names) > 1 else 'it'} itself (docs/your-app.md, gunicorn)."
+        )
 
 
 def _write_files(context: Context) -> None:

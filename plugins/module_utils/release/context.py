@@ -17,7 +17,8 @@ from ansible.module_utils.release.tools import Tools
 class Context:
     """One build: its app and release, the options of the module release_build, the build user, and its tools.
 
-    `pruned` collects the releases and environments that the build removed, as paths below the app's root.
+    `pruned` collects the releases and environments that the build removed, as paths below the app's root; `warnings` what its
+    user should know about a release that was built.
     """
 
     app: App
@@ -26,6 +27,7 @@ class Context:
     builder: Builder
     tools: Tools
     pruned: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, params: dict[str, Any]) -> Context:
