@@ -1,14 +1,18 @@
 """Other kinds of apps, deployed by settings only, instead of the example app, which is restored at the end."""
 
+import asyncio
 import base64
 import hashlib
 import json
+import ssl
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import aiohttp
 import boto3
 import pytest
 from conftest import Visits
@@ -16,7 +20,7 @@ from support.hosts import live, on_host, units
 from support.plays import play
 
 from lab import operations
-from lab.layout import AWS_ENDPOINT
+from lab.layout import AWS_ENDPOINT, SITE_CA
 from lab.repositories import address, publish, remove
 from lab.visitor import Visitor
 
@@ -55,6 +59,21 @@ def add():
     with connect() as connection:
         connection.execute("INSERT INTO note VALUES (?)", (request.get_data(as_text=True),))
     return {}
+""",
+}
+
+ECHO = {
+    "requirements.txt": "",
+    "echo.py": """\
+async def app(scope, receive, send):
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (event := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": event["text"] + " VERSION"})
+    elif scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
 """,
 }
 
@@ -162,6 +181,7 @@ with connect() as connection, connection.cursor() as cursor:
         print("The revision is")
         print(cursor.fetchone()[0], "(head)")
 """,
+    "gunicorn.conf.py": "workers = 1\nbind = '0.0.0.0:8000'\n",
     "src/parcel/static/parcel.3f2a9c1b.css": "body { color: black }\n",
     "src/parcel/static/parcel.css": "body { color: white }\n",
 }
@@ -207,7 +227,7 @@ def restore_the_example_app() -> Iterator[None]:
     play("site.yml", *QUICK).passed()
     assert units() == {f"listings@{live()}.service"}
     assert timers() == {"listings-clean.timer"}
-    for name in ("notes", "parcel"):
+    for name in ("notes", "echo", "parcel"):
         remove(name)
 
 
@@ -241,6 +261,42 @@ def test_an_app_with_sqlite_keeps_its_data_across_releases(undisturbed: Visits, 
     on_host("sudo /opt/outport/run /srv/listings sh -c 'echo > instance/by-hand && test ! -w requirements.txt'")
     for made in ("set-up", "by-hand", "notes.sqlite"):
         assert on_host(f"sudo stat --format '%U %a' /srv/listings/shared/instance/{made}") == "listings 640"
+
+
+def test_an_asgi_app_answers_on_a_websocket_until_its_release_is_stopped(undisturbed: Visits, tmp_path: Path) -> None:
+    versions = [ECHO | {"echo.py": ECHO["echo.py"].replace("VERSION", text)} for text in ("one", "two")]
+    publish("echo", "main", versions[0])
+    options = settings(
+        tmp_path,
+        app_repository=address("echo"),
+        app_entry="echo:app",
+        app_setup_commands=[],
+        app_health_path="/",
+        app_timeout=5,
+        gunicorn_worker_class="asgi",
+        database="none",
+    )
+    play("playbooks/deploy.yml", *options).passed()
+    asyncio.run(assert_websocket_is_closed_by_a_deploy(options, versions[1]))
+
+
+async def assert_websocket_is_closed_by_a_deploy(options: Options, version: dict[str, str]) -> None:
+    """Send messages before and after a deploy of another version."""
+    site = operations.visitor()
+    trust = ssl.create_default_context(cafile=str(SITE_CA))
+    async with aiohttp.ClientSession(headers={"Host": site.domain}) as session:
+        connect = partial(session.ws_connect, f"https://{site.address}/", ssl=trust, server_hostname=site.domain)
+        async with connect() as socket:
+            await socket.send_str("hello")
+            assert await socket.receive_str(timeout=10) == "hello one"
+            publish("echo", "main", version, onto="main")
+            (await asyncio.to_thread(play, "playbooks/deploy.yml", *options)).passed()
+            # So that a client knows that it has to connect again.
+            message = await socket.receive(timeout=10)
+            assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.GOING_AWAY)
+        async with connect() as socket:
+            await socket.send_str("hello")
+            assert await socket.receive_str(timeout=10) == "hello two"
 
 
 @pytest.fixture(scope="module")
@@ -287,6 +343,9 @@ def parcel(token: str, index_password: str, tmp_path_factory: pytest.TempPathFac
 def test_a_package_is_deployed_with_every_setting(undisturbed: Visits, parcel: Options, token: str) -> None:
     played = play("site.yml", *parcel).passed()
     visitor = operations.visitor()
+    assert "The app's gunicorn.conf.py sets bind, which has no effect" in played.text
+    workers = f"pgrep --count --parent $(systemctl show --property=MainPID --value listings@{live()}.service)"
+    assert on_host(workers) == "1"
     assert visitor.get("/").json() == {
         "version": 1,
         "motto": MOTTO,
