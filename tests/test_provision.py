@@ -130,7 +130,8 @@ def outputs(account: Account, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
     def check_and_provision(account: Account) -> tuple[str, str]:
         checked = account.provision("--check", "--diff")
-        output = account.provision("-e", "database=none")
+        aliases = {"site_aliases": ["www.listings.lab.test", "listings.example.org"]}
+        output = account.provision("-e", "database=none", "-e", json.dumps(aliases))
         databases = account.client("rds").describe_db_instances()["DBInstances"]
         return checked, f"{output}{databases}{account.client('ssm').describe_parameters()['Parameters']}"
 
@@ -155,6 +156,14 @@ def test_an_app_without_a_database_gets_none(outputs: dict[str, str]) -> None:
     assert recap(outputs["without"], "changed") > 10
     assert "listings-lab: 1 web host(s)" in outputs["without"]
     assert outputs["without"].endswith("[][]")
+
+
+def test_each_name_in_the_zone_gets_a_record(outputs: dict[str, str]) -> None:
+    shown = " ".join(outputs["without"].split())
+    assert "Name: listings.lab.test, www.listings.lab.test in the Route 53 zone lab.test. " in shown
+    assert "Name: point listings.example.org at the addresses above, at your DNS provider" in shown
+    assert "(item=www.listings.lab.test)" in shown
+    assert "(item=listings.example.org)" not in shown
 
 
 def test_the_first_run_creates_resources_and_shows_the_next_step(outputs: dict[str, str]) -> None:

@@ -1,5 +1,6 @@
 """No request fails while the first host is changed under load: at least 2,500 requests for each change, 10,000 in `bin/test soak`."""
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,9 @@ from support.hosts import live, on_host, shown, units, visitor_of
 from support.plays import deploy, play, rollback
 
 from lab import operations
+from lab.layout import SITE_CA
 from lab.load import Load
+from lab.visitor import Visitor
 
 Loads = Callable[[str], AbstractContextManager[None]]
 
@@ -111,6 +114,20 @@ def test_no_request_fails_while_nginx_is_upgraded(load: Loads) -> None:
     assert len(set(masters)) == 4
     assert on_host("systemctl is-active nginx") == "active"
     assert on_host("systemctl show --property=MainPID --value nginx") == masters[-1]
+
+
+@pytest.mark.soak
+def test_no_request_fails_while_a_name_is_added(load: Loads) -> None:
+    site = visitor_of("web-1")
+    alias = f"www.{site.domain}"
+    options = ("-e", json.dumps({"site_aliases": [alias]}))
+    play("playbooks/provision.yml", *options).passed()
+    with load("another name"):
+        play("site.yml", *options).passed()
+    assert ("DNS", alias) in site.certificate()["subjectAltName"]
+    answer = Visitor(alias, site.address, SITE_CA).get("/listings.html?page=2")
+    assert (answer.status, answer.headers["location"]) == (301, f"https://{site.domain}/listings.html?page=2")
+    play("site.yml").passed()
 
 
 @pytest.mark.soak
