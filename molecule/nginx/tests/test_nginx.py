@@ -99,6 +99,13 @@ def test_other_requests_are_proxied_to_the_application(host: Host) -> None:
     assert len(response["headers"]["X-Request-ID"]) == 32
 
 
+def test_a_websocket_is_forwarded(host: Host) -> None:
+    upgrade = "-H 'Connection: Upgrade' -H 'Upgrade: websocket'"
+    seen = json.loads(host.check_output(f"{HTTPS} {upgrade} https://site.lab.test/api"))["headers"]
+    assert (seen["Upgrade"], seen["Connection"]) == ("websocket", "upgrade")
+    assert "Upgrade" not in json.loads(host.check_output(f"{HTTPS} https://site.lab.test/api"))["headers"]
+
+
 def test_pages_have_the_security_headers(host: Host) -> None:
     response = host.check_output(f"{HTTPS} --head https://site.lab.test/").lower()
     for header in (
