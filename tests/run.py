@@ -22,7 +22,7 @@ OLDER_SUITE = "bookworm"
 # The labs of the tests; users have the lower numbers.
 LABS = (8, 9)
 # End-to-end tests of the second lab, in this order: the last one leaves a second host.
-SECOND_LAB = ("any_app", "backup", "browser", "host", "site", "terminal", "troubleshooting", "two_hosts")
+SECOND_LAB = ("any_app", "host", "site", "two_hosts")
 
 
 class Run:
