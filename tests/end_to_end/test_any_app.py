@@ -293,7 +293,7 @@ async def assert_websocket_is_closed_by_a_deploy(options: Options, version: dict
             (await asyncio.to_thread(play, "playbooks/deploy.yml", *options)).passed()
             # So that a client knows that it has to connect again.
             message = await socket.receive(timeout=10)
-            assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.GOING_AWAY)
+            assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
         async with connect() as socket:
             await socket.send_str("hello")
             assert await socket.receive_str(timeout=10) == "hello two"

@@ -15,7 +15,7 @@ def test_an_unknown_ref_is_refused(site: Visitor) -> None:
     played = play("playbooks/deploy.yml", "--extra-vars", "app_ref=no-such-branch").refused()
     assert f"was not fetched from git://{GATEWAY}/app.git at 'no-such-branch'" in played.stdout
     assert "Fix app_ref" in played.stdout
-    assert played.stdout.count("no such branch, tag or commit. It has: ") == 1
+    assert "no such branch, tag or commit. It has: lab, main." in played.stdout
     assert live() == before
 
 
@@ -30,7 +30,7 @@ def test_no_certificate_is_issued_for_a_name_that_does_not_resolve(site: Visitor
     """The new name is refused; the former one is still live, with its certificate."""
     played = play("site.yml", "--extra-vars", "site_domain=elsewhere.lab.test").refused()
     assert "No certificate was issued for elsewhere.lab.test" in played.stdout
-    assert "To fix it: the name must resolve to this host" in played.stdout
+    assert "To fix it: each name must resolve to this host" in played.stdout
     assert site.get("/").status == 200
     play("site.yml").passed()
 
