@@ -93,6 +93,10 @@ def test_a_secret_is_read_from_standard_input_or_a_file(tmp_path: Path) -> None:
     code, output = encrypt("-e", "secret_name=API_TOKEN", "-e", f"secret_file={file}", text="not this")
     assert code == 0
     assert decrypted(output, "API_TOKEN") == "from a file"
+    code, output = encrypt("-e", "secret_name=app_repository_token", text="a token")
+    assert code == 0
+    # A setting of its own.
+    assert re.search(r"(?<!app_secrets: )app_repository_token: [A-Za-z0-9+/=]{40,}", output)
 
 
 @pytest.mark.parametrize(
