@@ -248,6 +248,14 @@ def test_the_app_gets_its_settings_and_no_secret() -> None:
     assert FACTS["python_app_credentials"] not in " ".join(found.values())
 
 
+def test_another_python_of_the_host_makes_another_release() -> None:
+    """The release's id has a checksum of these values."""
+    old, new = (
+        value_of("_python_app_settings", _python_app_source={"python": version}) for version in ("3.11", "3.13")
+    )
+    assert (old[0], new[0]) == ("3.11", "3.13")
+
+
 def test_an_empty_setting_is_not_in_the_apps_environment() -> None:
     assert "AWS_ENDPOINT_URL" not in render("roles/python_app/templates/environment.j2", aws_endpoint_url="")
 

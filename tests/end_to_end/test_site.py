@@ -63,7 +63,11 @@ def test_the_health_and_readiness_endpoints_respond(site: Visitor) -> None:
 def test_an_unknown_page_is_the_apps_own_404(site: Visitor) -> None:
     response = site.get("/nothing-here")
     assert response.status == 404
-    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert response.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self';")
+
+
+def test_static_pages_have_the_policy_of_the_settings(site: Visitor) -> None:
+    assert site.get("/listings.html").headers["content-security-policy"].startswith("default-src 'self';")
 
 
 def test_a_request_can_be_traced_to_the_log(site: Visitor, web: Any) -> None:

@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,25 @@ def test_an_invalid_secret_is_refused(options: list[str], text: str, message: st
     assert code != 0
     assert message in output
     assert "app_secrets:" not in output
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Path]:
+    """The socket of an SSH agent with more keys than a server lets a client try."""
+    socket = tmp_path / "agent"
+    with subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL) as process:
+        environment = os.environ | {"SSH_AUTH_SOCK": str(socket)}
+        for number in range(8):
+            key = tmp_path / f"key-{number}"
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True, timeout=30)
+            subprocess.run(["ssh-add", "-q", str(key)], env=environment, check=True, timeout=30)
+        yield socket
+        process.terminate()
+
+
+def test_an_agent_with_many_keys_does_not_prevent_a_login(agent: Path, tmp_path: Path) -> None:
+    # Not over a connection of another test.
+    environment = os.environ | {"SSH_AUTH_SOCK": str(agent), "ANSIBLE_SSH_CONTROL_PATH_DIR": str(tmp_path)}
+    command = [str(REPOSITORY / "bin/lab"), "play", "playbooks/releases.yml"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert done.returncode == 0, done.stdout

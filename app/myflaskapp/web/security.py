@@ -8,7 +8,7 @@ from datetime import timedelta
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import Forbidden
 
-# nginx sends the same for static pages.
+# nginx has its own for static pages: content_security_policy in the settings.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

@@ -110,7 +110,7 @@ def test_pages_have_the_security_headers(host: Host) -> None:
     response = host.check_output(f"{HTTPS} --head https://site.lab.test/").lower()
     for header in (
         "strict-transport-security: max-age=63072000",
-        "content-security-policy: default-src 'none'",
+        "content-security-policy: object-src 'none'; base-uri 'self'; frame-ancestors 'self'\r",
         "nosniff",
     ):
         assert header in response
