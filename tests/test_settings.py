@@ -135,6 +135,7 @@ def test_an_empty_line_is_not_a_value(environment: Environment, name: str) -> No
         ("app_extra_requirements", ["./vendor/driver"]),
         ("app_extra_requirements", ["--extra-index-url=https://example.com"]),
         ("app_extra_requirements", "PyMySQL"),
+        ("app_sandbox_exceptions", ["network"]),
         ("app_shared_directories", ["../data"]),
         ("app_shared_directories", ["."]),
         ("app_shared_directories", ["data/./x"]),

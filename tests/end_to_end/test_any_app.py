@@ -28,6 +28,7 @@ from lab.visitor import Visitor
 NOTES = {
     "requirements.txt": "flask\n",
     "notes.py": """\
+import mmap
 import os
 import sqlite3
 
@@ -51,7 +52,17 @@ with connect() as connection:
 def show():
     with connect() as connection:
         notes = [text for (text,) in connection.execute("SELECT text FROM note")]
-    return {"version": VERSION, "notes": notes, "database": os.environ.get("DATABASE_CREDENTIALS_FILE")}
+    database = os.environ.get("DATABASE_CREDENTIALS_FILE")
+    return {"version": VERSION, "notes": notes, "database": database, "native": native()}
+
+
+def native():
+    """Whether code can be generated at run time, and whether the memory of the host is known."""
+    try:
+        mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC).close()
+    except PermissionError:
+        return [False, os.path.exists("/proc/meminfo")]
+    return [True, os.path.exists("/proc/meminfo")]
 
 
 @application.post("/")
@@ -238,6 +249,21 @@ def settings(directory: Path, **changed: Any) -> Options:
     return ("-e", f"@{file}", *QUICK)
 
 
+def test_a_failed_start_is_explained_with_the_setting_that_fixes_it(undisturbed: Visits, tmp_path: Path) -> None:
+    publish("notes", "main", NOTES)
+    options = settings(
+        tmp_path,
+        app_repository=address("notes"),
+        app_entry="notes:application",
+        app_setup_commands=[],
+        app_health_path="/",
+        database="none",
+    )
+    messages = "\n".join(play("playbooks/deploy.yml", *options).refused().messages)
+    assert "Read-only file system" in messages
+    assert "Keep what it writes: add the directory to app_shared_directories, such as [instance]." in messages
+
+
 def test_an_app_with_sqlite_keeps_its_data_across_releases(undisturbed: Visits, tmp_path: Path) -> None:
     """No lock, no hashes, no gunicorn, no health path, no database: as in Flask's tutorial."""
     publish("notes", "main", NOTES)
@@ -248,15 +274,17 @@ def test_an_app_with_sqlite_keeps_its_data_across_releases(undisturbed: Visits, 
         app_setup_commands=["touch instance/set-up"],
         app_health_path="/",
         app_shared_directories=["instance"],
+        app_sandbox_exceptions=["jit", "proc"],
         database="none",
     )
     play("site.yml", *options).passed()
     visitor = operations.visitor()
-    assert visitor.get("/").json() == {"version": 1, "notes": [], "database": None}
+    assert visitor.get("/").json() == {"version": 1, "notes": [], "database": None, "native": [True, True]}
     assert visitor.request("POST", "/", b"remember the milk").status == 200
     publish("notes", "main", NOTES | {"notes.py": NOTES["notes.py"].replace("VERSION = 1", "VERSION = 2")}, onto="main")
-    play("playbooks/deploy.yml", *options).passed()
-    assert visitor.get("/").json() == {"version": 2, "notes": ["remember the milk"], "database": None}
+    play("playbooks/deploy.yml", *options, "-e", '{"app_sandbox_exceptions": []}').passed()
+    expected = {"version": 2, "notes": ["remember the milk"], "database": None, "native": [False, False]}
+    assert visitor.get("/").json() == expected
     assert units() == {f"listings@{live()}.service"}
     on_host("sudo /opt/outport/run /srv/listings sh -c 'echo > instance/by-hand && test ! -w requirements.txt'")
     for made in ("set-up", "by-hand", "notes.sqlite"):

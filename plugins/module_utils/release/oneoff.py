@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 
 from ansible.module_utils.release.errors import ReleaseError
+from ansible.module_utils.release.explain import advice
 from ansible.module_utils.release.layout import App, Release
 
 _LAST_LINES = 20
@@ -53,9 +54,9 @@ class Runner:
             if time.monotonic() - began >= self.timeout:
                 ended = f"time limit of {self.timeout} s exceeded"
             lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-            raise CommandError(
-                f"The command '{command}' failed ({ended}): {cause(lines)}", "\n".join(lines[-_LAST_LINES:])
-            )
+            message = f"The command '{command}' failed ({ended}): {cause(lines)}"
+            fix = advice(lines, directory.app)
+            raise CommandError("\n".join(filter(None, [message, fix])), "\n".join(lines[-_LAST_LINES:]))
         return done.stdout.splitlines()
 
     def revision(self, command: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible.module_utils.release import history, journal
 from ansible.module_utils.release.errors import ReleaseError
+from ansible.module_utils.release.explain import advice
 from ansible.module_utils.release.health import Health
 from ansible.module_utils.release.layout import UNITS, App, release_of
 from ansible.module_utils.release.service import WebService
@@ -253,10 +254,12 @@ class Switch:
     def _refused(self, error: ReleaseError, consequence: str) -> ReleaseError:
         live = self.app.named_by(self.app.live)
         self._record("refused", str(error).splitlines()[0])
+        lines = self.web.log()
         return ReleaseError(
             f"Release {self.release.id} was refused: {error}.\n"
             f"{consequence}; {f'release {live} is' if live else 'no release is'} live.\n"
-            f"Its last log lines:\n{journal.excerpt(self.web.log())}"
+            f"Its last log lines:\n{journal.excerpt(lines)}",
+            advice([*lines, str(error)], self.release.app),
         )
 
     def _record(self, outcome: str, reason: str = "") -> None:
