@@ -56,8 +56,8 @@ def show():
     return {"version": VERSION, "notes": notes, "database": database, "native": native()}
 
 
+# Whether code can be generated at run time, and whether the memory of the host is known.
 def native():
-    """Whether code can be generated at run time, and whether the memory of the host is known."""
     try:
         mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC).close()
     except PermissionError:
