@@ -166,7 +166,7 @@ def test_nginx_proxies_to_the_live_release() -> None:
 
 def test_nginx_without_static_files_proxies_everything_to_the_application() -> None:
     (secure,) = sites(nginx(app_client_dir=""), 443)
-    assert re.findall(r"root (\S+);", secure) == ["/var/www/acme"]
+    assert re.findall(r"root (\S+);", secure) == ["/var/www/acme", "/", "/"]
     assert "@application" in secure
 
 

@@ -36,3 +36,20 @@ def test_a_command_of_the_page_runs(command: str) -> None:
         assert request in run(command.replace("ID", request))
     else:
         assert run(command).strip()
+
+
+def test_the_commands_of_the_maintenance_mode_work() -> None:
+    page = (REPOSITORY / "docs/your-app.md").read_text()
+    on, off = re.findall(r"^ansible-playbook playbooks/maintenance_mode\.yml .*$", page, re.MULTILINE)
+    shown = run(on)
+    site = operations.visitor()
+    try:
+        assert site.get("/").status == 503
+        assert site.get("/healthz").status == 200
+        bypass = re.search(r"https://[^/]+(/\.maintenance/\w+)", shown)
+        assert bypass
+        cookie = site.get(bypass[1]).headers["set-cookie"].partition(";")[0]
+        assert site.request("GET", "/", headers={"Cookie": cookie}).status == 200
+    finally:
+        run(off)
+    assert site.get("/").status == 200

@@ -1,7 +1,12 @@
 """The proxy, from outside."""
 
 import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import pytest
 from testinfra.host import Host
 
 HTTPS = "curl --http1.1 --silent --show-error --insecure --max-time 10 --resolve site.lab.test:443:127.0.0.1"
@@ -138,3 +143,53 @@ def test_an_invalid_configuration_is_not_loaded(host: Host) -> None:
         assert host.check_output(f"{HTTPS} https://site.lab.test/") == "a static page"
     finally:
         host.check_output("cp /tmp/good.conf /etc/nginx/nginx.conf && systemctl reload nginx")
+
+
+@pytest.fixture
+def maintenance() -> Iterator[Callable[[bool], None]]:
+    """Switches the maintenance mode, which is off at the end."""
+
+    def switch(on: bool) -> None:
+        options = json.dumps({"nginx_maintenance": on, "nginx_maintenance_token": "T0ken"})
+        playbook = Path(__file__).parents[1] / "maintenance.yml"
+        command = ["ansible-playbook", "--inventory", os.environ["MOLECULE_INVENTORY_FILE"], str(playbook)]
+        subprocess.run([*command, "--extra-vars", options], capture_output=True, check=True, timeout=120)
+
+    yield switch
+    switch(False)
+
+
+def test_maintenance_mode_closes_the_site_except_for_the_bypass(
+    host: Host, maintenance: Callable[[bool], None]
+) -> None:
+    maintenance(True)
+    # As after a reboot.
+    host.check_output("systemctl restart nginx")
+    for request in ("https://site.lab.test/", "https://site.lab.test/api", "--data x=1 https://site.lab.test/api"):
+        response = host.check_output(f"{HTTPS} --include {request}")
+        assert response.startswith("HTTP/1.1 503 ")
+        assert "Retry-After: 300\r" in response
+        assert "Content-Type: text/html; charset=utf-8\r" in response
+        assert "<h1>Back soon</h1>" in response
+    for wrong in ("/.maintenance/other", "/.pages/maintenance"):
+        assert "503" in host.check_output(f"{HTTPS} --head https://site.lab.test{wrong}").splitlines()[0]
+    host.check_output("echo token-content > /var/www/acme/.well-known/acme-challenge/token")
+    assert host.check_output(f"{HTTP} http://site.lab.test/.well-known/acme-challenge/token") == "token-content"
+    assert json.loads(host.check_output(f"{HTTPS} https://site.lab.test/healthz"))["path"] == "/healthz"
+    browser = f"{HTTPS} --cookie /tmp/cookies --cookie-jar /tmp/cookies"
+    bypass = host.check_output(f"{browser} --include https://site.lab.test/.maintenance/T0ken")
+    assert "302" in bypass.splitlines()[0]
+    assert "Location: /\r" in bypass
+    assert host.check_output(f"{browser} https://site.lab.test/") == "a static page"
+    maintenance(False)
+    assert host.check_output(f"{HTTPS} https://site.lab.test/") == "a static page"
+
+
+def test_an_application_that_does_not_respond_gets_a_page(host: Host) -> None:
+    host.check_output("systemctl stop application")
+    try:
+        response = host.check_output(f"{HTTPS} --include https://site.lab.test/api")
+    finally:
+        host.check_output("systemctl start application")
+    assert response.startswith("HTTP/1.1 502 ")
+    assert "<h1>Not available</h1>" in response
