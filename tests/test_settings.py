@@ -222,12 +222,18 @@ def test_a_schedule_of_systemd_is_accepted(environment: Environment, calendar: s
         ("0 0 1,15 */2 *", "*-1/2-1,15 0:0:00"),
         ("5 4 * * sun", "Sun *-*-* 4:5:00"),
         ("0 22 * * 0,6", "Sun,Sat *-*-* 22:0:00"),
+        ("0 6 10-20/2 * *", "*-*-10..20/2 6:0:00"),
     ],
 )
 def test_a_schedule_of_cron_is_refused_with_that_of_systemd(environment: Environment, cron: str, calendar: str) -> None:
     problem = only(environment.problems(app_timers={"digest": {"command": "flask digest", "calendar": cron}}))
     assert f'found digest: "{cron}", which is cron\'s notation; systemd\'s is "{calendar}"' in problem
     assert settings.check_calendar(calendar) is None
+
+
+def test_a_schedule_of_cron_with_two_kinds_of_days_has_no_single_one_of_systemd(environment: Environment) -> None:
+    problem = only(environment.problems(app_timers={"digest": {"command": "flask digest", "calendar": "0 3 1 * 1"}}))
+    assert "which is cron's notation; systemd's needs two timers" in problem
 
 
 def test_valid_entries_are_accepted(environment: Environment) -> None:
@@ -333,6 +339,8 @@ def test_options_of_gunicorn_that_would_break_the_switch_are_refused(environment
     assert environment.problems(app_environment={"GUNICORN_CMD_ARGS": "--workers=3 --log-level debug"}) == []
     problem = only(environment.problems(app_environment={"GUNICORN_CMD_ARGS": "--bind=0.0.0.0:80 -t 9 --workers 3"}))
     assert problem.startswith("app_environment: GUNICORN_CMD_ARGS has --bind=0.0.0.0:80 -t, which")
+    problem = only(environment.problems(app_environment={"GUNICORN_CMD_ARGS": "--name 'shop"}))
+    assert problem == "app_environment: GUNICORN_CMD_ARGS can't be parsed: No closing quotation. Fix it"
 
 
 def test_a_token_is_for_https(environment: Environment) -> None:

@@ -152,21 +152,25 @@ def check_calendar(text: str) -> str | None:
     if CALENDAR.fullmatch(text):
         return None
     cron = CRON.fullmatch(text)
-    return f'"{text}", which is cron\'s notation; systemd\'s is "{from_cron(*cron.groups())}"' if cron else f'"{text}"'
+    if not cron:
+        return f'"{text}"'
+    _minute, _hour, day, _month, weekday = cron.groups()
+    # cron runs on each of both, systemd only where both agree.
+    instead = "needs two timers" if "*" not in (day, weekday) else f'is "{from_cron(*cron.groups())}"'
+    return f"\"{text}\", which is cron's notation; systemd's {instead}"
 
 
 def from_cron(minute: str, hour: str, day: str, month: str, weekday: str) -> str:
     """Return a schedule of cron in systemd's calendar notation."""
 
-    def field(text: str) -> str:
-        return re.sub(r"^\*/", "0/", text).replace("-", "..")
+    def field(text: str, first: int = 0) -> str:
+        return re.sub(r"(^|,)\*/", rf"\g<1>{first}/", text).replace("-", "..")
 
     def names(found: re.Match[str]) -> str:
         return WEEKDAYS[int(found[0]) % 7]
 
     days = "" if weekday == "*" else f"{re.sub('[0-9]', names, weekday).title().replace('-', '..')} "
-    date = f"*-{field(month).replace('0/', '1/')}-{field(day).replace('0/', '1/')}"
-    return f"{days}{date} {field(hour)}:{field(minute)}:00"
+    return f"{days}*-{field(month, 1)}-{field(day, 1)} {field(hour)}:{field(minute)}:00"
 
 
 def check_text(spec: Mapping[str, Any], text: Any) -> str | None:
@@ -251,6 +255,19 @@ def check_values(
     return problems
 
 
+def check_gunicorn(arguments: str) -> list[str]:
+    """Return a problem for arguments of gunicorn that can't be parsed, or that the release mechanism sets."""
+    try:
+        words = shlex.split(arguments)
+    except ValueError as error:
+        return [f"app_environment: GUNICORN_CMD_ARGS can't be parsed: {error}. Fix it"]
+    owned = [word for word in words if word.partition("=")[0] in GUNICORN_OPTIONS]
+    if not owned:
+        return []
+    shown = " ".join(owned)
+    return [f"app_environment: GUNICORN_CMD_ARGS has {shown}, which would break the switch between releases. Remove it"]
+
+
 def _names(entries: Any) -> set[str]:
     return {str(name) for name in entries} if isinstance(entries, dict) else set()
 
@@ -264,11 +281,7 @@ def check_agreement(values: Mapping[str, Any], directories: Iterable[Path]) -> l
     if domain in (values.get("site_aliases") or []):
         problems.append(f'site_aliases: "{domain}" is site_domain. Remove it')
     variables = values.get("app_environment")
-    arguments = shlex.split(str(variables.get("GUNICORN_CMD_ARGS", ""))) if isinstance(variables, dict) else []
-    if owned := [word for word in arguments if word.partition("=")[0] in GUNICORN_OPTIONS]:
-        problems.append(
-            f"app_environment: GUNICORN_CMD_ARGS has {' '.join(owned)}, which would break the switch between releases. Remove it"
-        )
+    problems += check_gunicorn(str(variables.get("GUNICORN_CMD_ARGS", ""))) if isinstance(variables, dict) else []
     repository, token = str(values.get("app_repository")), values.get("app_repository_token")
     if token and not repository.startswith("https://"):
         problems.append(

@@ -249,16 +249,15 @@ def settings(directory: Path, **changed: Any) -> Options:
     return ("-e", f"@{file}", *QUICK)
 
 
+def without_database(directory: Path, name: str, entry: str, **changed: Any) -> Options:
+    """Options that deploy an app of a repository of the lab, without a database."""
+    common = {"app_repository": address(name), "app_entry": entry, "app_setup_commands": [], "app_health_path": "/"}
+    return settings(directory, **common | {"database": "none"} | changed)
+
+
 def test_a_failed_start_is_explained_with_the_setting_that_fixes_it(undisturbed: Visits, tmp_path: Path) -> None:
     publish("notes", "main", NOTES)
-    options = settings(
-        tmp_path,
-        app_repository=address("notes"),
-        app_entry="notes:application",
-        app_setup_commands=[],
-        app_health_path="/",
-        database="none",
-    )
+    options = without_database(tmp_path, "notes", "notes:application")
     messages = "\n".join(play("playbooks/deploy.yml", *options).refused().messages)
     assert "Read-only file system" in messages
     assert "Keep what it writes: add the directory to app_shared_directories, such as [instance]." in messages
@@ -267,15 +266,13 @@ def test_a_failed_start_is_explained_with_the_setting_that_fixes_it(undisturbed:
 def test_an_app_with_sqlite_keeps_its_data_across_releases(undisturbed: Visits, tmp_path: Path) -> None:
     """No lock, no hashes, no gunicorn, no health path, no database: as in Flask's tutorial."""
     publish("notes", "main", NOTES)
-    options = settings(
+    options = without_database(
         tmp_path,
-        app_repository=address("notes"),
-        app_entry="notes:application",
+        "notes",
+        "notes:application",
         app_setup_commands=["touch instance/set-up"],
-        app_health_path="/",
         app_shared_directories=["instance"],
         app_sandbox_exceptions=["jit", "proc"],
-        database="none",
     )
     play("site.yml", *options).passed()
     visitor = operations.visitor()
@@ -294,16 +291,7 @@ def test_an_app_with_sqlite_keeps_its_data_across_releases(undisturbed: Visits, 
 def test_an_asgi_app_answers_on_a_websocket_until_its_release_is_stopped(undisturbed: Visits, tmp_path: Path) -> None:
     versions = [ECHO | {"echo.py": ECHO["echo.py"].replace("VERSION", text)} for text in ("one", "two")]
     publish("echo", "main", versions[0])
-    options = settings(
-        tmp_path,
-        app_repository=address("echo"),
-        app_entry="echo:app",
-        app_setup_commands=[],
-        app_health_path="/",
-        app_timeout=5,
-        gunicorn_worker_class="asgi",
-        database="none",
-    )
+    options = without_database(tmp_path, "echo", "echo:app", app_timeout=5, gunicorn_worker_class="asgi")
     play("playbooks/deploy.yml", *options).passed()
     asyncio.run(assert_websocket_is_closed_by_a_deploy(options, versions[1]))
 

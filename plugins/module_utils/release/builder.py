@@ -15,11 +15,12 @@ BUILDER = "outport-build"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def variables(**more: str) -> dict[str, str]:
-    """Return the environment variables of a tool: those of this process, such as a proxy's, and the builder's own."""
+def variables(app: dict[str, str] | None = None, **more: str) -> dict[str, str]:
+    """Return the environment variables of a tool: those of this process, such as a proxy's, of the app, and the builder's own."""
     dropped = ("PYTHON", "VIRTUAL_ENV", "SUDO_")
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith(dropped)},
+        **(app or {}),
         "HOME": str(BUILDER_HOME),
         "PATH": PATH,
         "LC_ALL": "C.UTF-8",
@@ -65,13 +66,14 @@ class Builder:
         *,
         stdin: IO[bytes] | None = None,
         stdout: IO[bytes] | None = None,
+        app_variables: dict[str, str] | None = None,
         **more: str,
     ) -> Result:
-        """Run a command as the build user; `more` are additional environment variables."""
+        """Run a command as the build user; `more` are additional environment variables, which take precedence over the app's."""
         return run(
             ["/usr/sbin/runuser", "-u", BUILDER, "--", *argv],
             cwd or self.directory,
-            variables(**({"NETRC": str(self.netrc)} if self.netrc else {}), **more),
+            variables(app_variables, **({"NETRC": str(self.netrc)} if self.netrc else {}), **more),
             stdin=stdin,
             stdout=stdout,
             pass_fds=self.locks,

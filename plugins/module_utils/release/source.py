@@ -39,7 +39,7 @@ def run_hooks(context: Context, when: str, path: str) -> None:
     They have the app's environment variables, and `path` as their PATH. Raises ReleaseError when one fails.
     """
     for command in context.params[when]:
-        result = context.builder.run(["/bin/sh", "-c", command], **context.variables | {"PATH": path})
+        result = context.builder.run(["/bin/sh", "-c", command], app_variables=context.variables, PATH=path)
         need(
             result,
             f"A command of python_app_{when} failed with exit code {result.code}: {command}",
