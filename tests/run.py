@@ -29,6 +29,10 @@ FIRST_LAB = (
 SECOND_LAB = ("any_app", "host", "site", "two_hosts")
 
 
+# Plugins that the end-to-end tests do not use, and that take a second to load.
+UNUSED_PLUGINS = ("-p", "no:schemathesis", "-p", "no:hypothesispytest")
+
+
 class Run:
     """One run: counts passed and failed tests, and shows each check with its duration."""
 
@@ -199,7 +203,8 @@ def stack(run: Run, lab: int) -> None:
     if first:
         pytest(run, "the app on MySQL", ["tests/app", "--mysql"], lab)
     for module in share(lab):
-        pytest(run, f"end to end: {module.replace('_', ' ')}", [f"tests/end_to_end/test_{module}.py"], lab)
+        arguments = [*UNUSED_PLUGINS, f"tests/end_to_end/test_{module}.py"]
+        pytest(run, f"end to end: {module.replace('_', ' ')}", arguments, lab)
 
 
 def share(lab: int) -> tuple[str, ...]:
