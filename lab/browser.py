@@ -5,11 +5,14 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from playwright.sync_api import Browser, sync_playwright
 
 from lab import operations
 from lab.commands import run
+from lab.layout import BRIDGE, GATEWAY, NUMBER, PRIVATE
 
 CHROMIUM = "/usr/bin/chromium"
 # No background requests to the internet; the sandbox needs privileges that a container lacks.
@@ -22,6 +25,8 @@ _OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+_NAMESPACE, _LINK = f"{BRIDGE}-browser", f"browser-{NUMBER}"
+_ADDRESS = PRIVATE[250 * 256 + 1]
 
 
 def install() -> None:
@@ -41,14 +46,45 @@ def install() -> None:
 @contextmanager
 def chromium(domain: str, address: str) -> Iterator[Browser]:
     """Yield a browser that resolves `domain` to `address`, and no other name."""
-    with sync_playwright() as playwright:
+    with _own_network() as program, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=[*_OPTIONS, f"--host-resolver-rules=MAP {domain} {address}, MAP * ~NOTFOUND"]
+            executable_path=program, args=[*_OPTIONS, f"--host-resolver-rules=MAP {domain} {address}, MAP * ~NOTFOUND"]
         )
         try:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def _own_network() -> Iterator[Path]:
+    """Yield a program that runs Chromium with the lab's network only: it aborts its requests when an address of its machine changes."""
+    _remove_network()
+    try:
+        run(["ip", "netns", "add", _NAMESPACE])
+        # An IPv6 address becomes usable a moment later, which is a change.
+        no_ipv6 = "for file in /proc/sys/net/ipv6/conf/*/disable_ipv6; do [ ! -e $file ] || echo 1 >$file; done"
+        run(["ip", "netns", "exec", _NAMESPACE, "sh", "-c", no_ipv6])
+        run(["ip", "link", "add", _LINK, "type", "veth", "peer", "name", "eth0", "netns", _NAMESPACE])
+        run(["ip", "link", "set", _LINK, "master", BRIDGE, "up"])
+        inside = ["ip", "-netns", _NAMESPACE]
+        run([*inside, "link", "set", "lo", "up"])
+        run([*inside, "link", "set", "eth0", "up"])
+        run([*inside, "address", "add", f"{_ADDRESS}/{PRIVATE.prefixlen}", "dev", "eth0"])
+        run([*inside, "route", "add", "default", "via", str(GATEWAY)])
+        with TemporaryDirectory() as directory:
+            program = Path(directory) / "chromium"
+            program.write_text(f'#!/bin/sh\nexec ip netns exec {_NAMESPACE} {CHROMIUM} "$@"\n')
+            program.chmod(0o755)
+            yield program
+    finally:
+        _remove_network()
+
+
+def _remove_network() -> None:
+    """Remove the browser's network, which an interrupted run may have left."""
+    if _NAMESPACE in run(["ip", "netns", "list"]).split():
+        run(["ip", "netns", "delete", _NAMESPACE])
 
 
 def add_moderator(name: str, password: str) -> None:

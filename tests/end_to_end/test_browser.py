@@ -12,9 +12,9 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from lab import aws, operations
+from lab import aws, network, operations
 from lab.browser import add_moderator, chromium, install
-from lab.layout import REPOSITORY
+from lab.layout import PRIVATE, REPOSITORY
 
 CLIENT = REPOSITORY / "app/client"
 PAGES = ("index", "listings", "submit", "contact", "resources")
@@ -103,6 +103,19 @@ def fill(page: Page, title: str) -> None:
     page.get_by_label("Place").fill("Brigus")
     page.get_by_label("Price in dollars").fill("1 250.50 $")
     page.get_by_label("Your e-mail").fill("dory@example.org")
+
+
+def test_a_change_of_this_machines_network_aborts_no_request(page: Page) -> None:
+    """Another lab that starts or stops meanwhile would."""
+    page.goto("/listings.html")
+    address = PRIVATE[250 * 256 + 2]
+    for _ in range(10):
+        network.add_address(address)
+        statuses = page.evaluate(
+            "Promise.all([...Array(20)].map(() => fetch('/api/v1/listings').then((response) => response.status)))"
+        )
+        network.remove_address(address)
+        assert statuses == [200] * 20
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
