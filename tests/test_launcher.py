@@ -131,6 +131,24 @@ def test_credentials_that_cannot_be_decrypted_stop_the_start(decrypt: Any, tmp_p
         decrypt.database_variables(Kms(), wanted)
 
 
+def generated(*names: str, **values: str) -> dict[str, Any]:
+    """The part `generated` of secrets.json, with a ciphertext of these values."""
+    return {"ciphertext": base64.b64encode(json.dumps(values).encode()).decode(), "names": list(names)}
+
+
+def test_only_the_generated_secrets_of_the_settings_are_variables(decrypt: Any) -> None:
+    wanted = generated("SECRET_KEY", SECRET_KEY="random", FORMER_KEY="other")
+    assert decrypt.generated_secrets(Kms(), wanted, {"Application": "shop"}) == {"SECRET_KEY": "random"}
+
+
+def test_a_secret_that_was_not_generated_stops_the_start(decrypt: Any) -> None:
+    wanted = generated("SECRET_KEY", "SALT", SECRET_KEY="random")
+    with pytest.raises(
+        SystemExit, match=r"The secret SALT of app_generated_secrets was not generated yet\. Run playbooks/provision"
+    ):
+        decrypt.generated_secrets(Kms(), wanted, {"Application": "shop"})
+
+
 def test_the_settings_know_each_template_and_each_field(decrypt: Any) -> None:
     pattern = yaml.safe_load((ROOT / "roles/settings/files/spec.yml").read_text())["app_database_variables"]["pattern"]
     for known in (*decrypt.TEMPLATES, *(f"{{{field}}}" for field in (*decrypt.FIELDS, "ca_file"))):

@@ -176,6 +176,9 @@ def test_optional_settings_may_be_empty(environment: Environment, name: str) -> 
         ("app_environment", {"LOG-LEVEL": "info"}, 'the name "LOG-LEVEL"'),
         ("app_environment", {"LEVELS": ["info"]}, "LEVELS: ['info']"),
         ("app_secrets", {"SECRET_KEY": "swordfish"}, 'SECRET_KEY: "swordfish"'),
+        ("app_generated_secrets", ["SECRET KEY"], '"SECRET KEY"'),
+        ("app_generated_secrets", {"SECRET_KEY": "random"}, "{'SECRET_KEY': 'random'}"),
+        ("app_entry", 'shop:create_app("x")', '"shop:create_app("x")"'),
         ("app_processes", {"web": "celery"}, 'the name "web"'),
         ("app_single_processes", {"Beat": "celery"}, 'the name "Beat"'),
         ("app_timers", {"digest": "flask digest"}, "digest: flask digest"),
@@ -240,6 +243,8 @@ def test_valid_entries_are_accepted(environment: Environment) -> None:
     values = {
         "app_environment": {"LOG_LEVEL": "info", "PAGE_SIZE": 20},
         "app_secrets": {"SECRET_KEY": "A" * 200 + "=="},
+        "app_generated_secrets": ["SESSION_KEY", "Salt_2"],
+        "app_entry": "shop:create_app('config.Production', debug=False)",
         "app_processes": {"worker": "celery --app shop worker"},
         "app_timers": {"digest": {"command": "flask digest", "calendar": "daily"}},
         "app_static": {"/static/": "shop/static"},
@@ -356,10 +361,13 @@ def test_a_token_is_for_https(environment: Environment) -> None:
 
 def test_a_variable_has_one_value(environment: Environment) -> None:
     changes = {"app_environment": {"TOKEN": "1", "URL": "2"}, "app_database_variables": {"URL": "django"}}
-    problems = environment.problems(**changes, app_secrets={"TOKEN": "A" * 40})
+    secrets: dict[str, Any] = {"app_secrets": {"TOKEN": "A" * 40}, "app_generated_secrets": ["TOKEN"]}
+    problems = environment.problems(**changes, **secrets)
     assert problems == [
         "app_secrets: TOKEN is in app_environment too. Remove it from one of them",
+        "app_generated_secrets: TOKEN is in app_environment too. Remove it from one of them",
         "app_database_variables: URL is in app_environment too. Remove it from one of them",
+        "app_generated_secrets: TOKEN is in app_secrets too. Remove it from one of them",
     ]
 
 

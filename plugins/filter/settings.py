@@ -269,7 +269,7 @@ def check_gunicorn(arguments: str) -> list[str]:
 
 
 def _names(entries: Any) -> set[str]:
-    return {str(name) for name in entries} if isinstance(entries, dict) else set()
+    return {str(name) for name in entries} if isinstance(entries, (dict, list)) else set()
 
 
 def check_agreement(values: Mapping[str, Any], directories: Iterable[Path]) -> list[str]:
@@ -291,7 +291,8 @@ def check_agreement(values: Mapping[str, Any], directories: Iterable[Path]) -> l
         problems.append(
             "app_database_variables: found variables of a database, but database is none. Change one of them"
         )
-    for first, second in itertools.combinations(("app_environment", "app_secrets", "app_database_variables"), 2):
+    variables_of = ("app_environment", "app_secrets", "app_generated_secrets", "app_database_variables")
+    for first, second in itertools.combinations(variables_of, 2):
         for name in sorted(_names(values.get(first)) & _names(values.get(second))):
             problems.append(f"{second}: {name} is in {first} too. Remove it from one of them")
     for directory in directories:
