@@ -8,7 +8,7 @@ from urllib.parse import quote
 import boto3
 
 from lab import certificates, operations
-from lab.layout import AWS_ENDPOINT, REGION
+from lab.layout import AWS_ENDPOINT
 
 
 def client(service: str) -> Any:
@@ -16,7 +16,7 @@ def client(service: str) -> Any:
     return boto3.client(
         service,
         endpoint_url=AWS_ENDPOINT,
-        region_name=REGION,
+        region_name=str(operations.settings()["aws_region"]),
         aws_access_key_id="OUTPORTLAB",
         aws_secret_access_key="tests",
     )

@@ -25,6 +25,12 @@ def _parser() -> argparse.ArgumentParser:
         "--hosts", type=int, metavar="N", help=f"number of web hosts, 1 to {operations.max_hosts()} (default 1)"
     )
     up.add_argument("--suite", choices=SUITES, help="Debian release of the hosts (default trixie)")
+    up.add_argument(
+        "--env",
+        default="",
+        metavar="NAME",
+        help="environment to run, a directory in inventory/ (default lab, the example app)",
+    )
     up.add_argument("--until", choices=["services", "provision", "site"], default="site", help="stop after this stage")
 
     commands.add_parser(
@@ -75,7 +81,7 @@ def _run(options: argparse.Namespace) -> int:
                 wanted["web_count"] = options.hosts
             if options.suite:
                 wanted["web_image_name"] = SUITES[options.suite]
-            operations.up(wanted, options.until)
+            operations.up(options.env, wanted, options.until)
         case "status":
             _print_status()
         case "env":

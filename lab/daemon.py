@@ -3,7 +3,7 @@
 import time
 import traceback
 
-from lab import cloud, services
+from lab import cloud, git_server, services
 from lab.layout import READY
 from lab.metadata import MetadataServer
 from lab.reconciler import Reconciler
@@ -13,11 +13,12 @@ _PAUSE = 0.3
 
 def main() -> None:
     """Run until killed."""
-    dns, acme, git = services.dns(), services.acme(), services.git()
-    for service in (dns, acme, git):
+    dns, acme = services.dns(), services.acme()
+    for service in (dns, acme):
         service.ensure()
     cloud.serve()
     services.serve_files()
+    git_server.serve()
     reconciler = Reconciler(dns)
     MetadataServer(reconciler.metadata).start()
     while not services.save_site_ca():
@@ -28,7 +29,6 @@ def main() -> None:
         try:
             reconciler.reconcile()
             dns.ensure()
-            git.ensure()
             stale_ca = acme.ensure() or stale_ca
             if stale_ca:
                 stale_ca = not services.save_site_ca()

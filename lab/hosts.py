@@ -7,6 +7,7 @@ from pathlib import Path
 from subprocess import Popen
 
 from lab import cgroups
+from lab.certificates import CA
 from lab.commands import run
 from lab.images import host_image
 from lab.layout import BRIDGE, GATEWAY, HOSTS, LOGS, PRIVATE, USER
@@ -83,6 +84,11 @@ def _first_boot(root: Path, spec: HostSpec) -> None:
     for path in (ssh, keys):
         shutil.chown(path, owner.st_uid, owner.st_gid)
     run(["ssh-keygen", "-q", "-A", "-f", root])
+    # As an image of a company with a certificate authority of its own: the git server's certificate is from the lab's.
+    authority = CA.read_text()
+    (root / "usr/local/share/ca-certificates/outport-lab.crt").write_text(authority)
+    with (root / "etc/ssl/certs/ca-certificates.crt").open("a") as bundle:
+        bundle.write(authority)
 
 
 def host_keys(host_id: str) -> list[str]:

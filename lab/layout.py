@@ -56,10 +56,10 @@ ACME_MANAGEMENT_PORT = 15000
 METADATA_PORT = 8169
 FILES_PORT = 8080
 DNS_PORT = 53
-GIT_PORT = 9418
+GIT_PORT = 8443
+GIT_URL = f"https://{GATEWAY}:{GIT_PORT}"
 
 ACCOUNT = "123456789012"
-REGION = "eu-west-1"
 USER = "admin"
 
 SUITES = {"bookworm": "debian-12-amd64-*", "trixie": "debian-13-amd64-*"}

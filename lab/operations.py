@@ -11,12 +11,14 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import yaml
 
-from lab import agent, certificates, cgroups, hosts, images, network, preflight
+from lab import agent, certificates, cgroups, environments, hosts, images, network, preflight
 from lab.commands import run
 from lab.console import LabError, Step, step
+from lab.environments import settings
 from lab.layout import (
     AWS_ENDPOINT,
     CACHE,
@@ -29,9 +31,7 @@ from lab.layout import (
     NUMBER,
     OVERRIDES,
     PRIVATE,
-    PUBLIC,
     READY,
-    REGION,
     REPOSITORY,
     SITE_CA,
     SSH_CONFIG,
@@ -47,7 +47,8 @@ from lab.visitor import Visitor
 
 _DAEMON = "daemon"
 _PLAY_TIMEOUT = 1800
-_SETTINGS = REPOSITORY / "inventory/lab/group_vars/all.yml"
+# Settings that are options of `up`.
+_OPTIONS = ("web_count", "web_image_name")
 
 
 @contextmanager
@@ -73,15 +74,6 @@ def is_up() -> bool:
     return cgroups.alive(_DAEMON) and READY.exists()
 
 
-def settings() -> dict[str, object]:
-    """Return the lab's effective settings: the environment's file, overridden by the options of `up`."""
-    found: dict[str, object] = {}
-    for file in (_SETTINGS, OVERRIDES / "group_vars/all.yml"):
-        if file.exists():
-            found |= yaml.safe_load(file.read_text()) or {}
-    return found
-
-
 def max_hosts() -> int:
     """Return the maximum number of web hosts."""
     return int(yaml.safe_load((REPOSITORY / "roles/settings/files/spec.yml").read_text())["web_count"]["maximum"])
@@ -92,9 +84,9 @@ def environment() -> dict[str, str]:
     # Ansible masks the key's value in all output, so it must not be an ordinary word.
     return {
         "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
-        "ANSIBLE_INVENTORY": f"{REPOSITORY / 'inventory/lab'},{OVERRIDES}",
+        "ANSIBLE_INVENTORY": f"{REPOSITORY / 'inventory' / environments.current()},{OVERRIDES}",
         "AWS_ACCESS_KEY_ID": "OUTPORTLAB",
-        "AWS_DEFAULT_REGION": REGION,
+        "AWS_DEFAULT_REGION": str(settings()["aws_region"]),
         "AWS_ENDPOINT_URL": AWS_ENDPOINT,
         "AWS_SECRET_ACCESS_KEY": "no-secret-of-any-account",
         VARIABLE: str(NUMBER),
@@ -124,14 +116,18 @@ def export_lines() -> list[str]:
     ]
 
 
-def up(wanted: Mapping[str, object], until: str) -> None:
-    """Start the lab: services, then the production playbooks for the cloud and (unless `until` is an earlier stage) the site."""
+def up(name: str, wanted: Mapping[str, object], until: str) -> None:
+    """Start the lab with an environment: services, then the production playbooks for the cloud and (unless `until` is an earlier stage) the site.
+
+    `name` is empty for the environment of a running lab, else of the lab itself; `wanted` has settings by name, those of `_OPTIONS`.
+    """
     fresh = not is_up()
+    name = name or (environments.OWN if fresh else environments.current())
     preflight.check(fresh)
     with locked():
         if fresh:
             _clear()
-        _store_options(wanted, fresh)
+        _store_options(name, wanted, fresh)
         with _shared_lock():
             _prepare_machine()
         if fresh:
@@ -160,11 +156,15 @@ def up(wanted: Mapping[str, object], until: str) -> None:
     )
 
 
-def _store_options(wanted: Mapping[str, object], fresh: bool) -> None:
-    """Store the options of `up` as an additional inventory source, so that later runs use them."""
-    file = OVERRIDES / "group_vars/all.yml"
-    if file.exists() and not fresh:
+def _store_options(name: str, wanted: Mapping[str, object], fresh: bool) -> None:
+    """Store the environment and the options of `up`; those of a running lab stay."""
+    environments.directory(name)
+    if not fresh:
         now = settings()
+        if name != environments.current():
+            raise LabError(
+                f"The lab runs the environment '{environments.current()}', but '{name}' was requested. Run bin/lab down first."
+            )
         if wanted.get("web_image_name", now["web_image_name"]) != now["web_image_name"]:
             raise LabError(
                 f"The lab runs '{now['web_image_name']}', but '{wanted['web_image_name']}' was requested. Run bin/lab down first."
@@ -173,21 +173,8 @@ def _store_options(wanted: Mapping[str, object], fresh: bool) -> None:
             raise LabError(
                 f"The lab has {now['web_count']} hosts, but {wanted['web_count']} were requested; provisioning removes none. Run bin/lab down first."
             )
-        wanted = (yaml.safe_load(file.read_text()) or {}) | wanted
-    wanted = _relocated_settings() | wanted
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(yaml.safe_dump(dict(wanted)) if wanted else "{}\n")
-    (OVERRIDES / "hosts.yml").write_text("all: {}\n")
-
-
-def _relocated_settings() -> dict[str, object]:
-    """Return the settings with an address or a directory of lab 1, adapted to this lab."""
-    text = _SETTINGS.read_text()
-    first: dict[str, object] = yaml.safe_load(text)
-    for start, ours in (("10.213.", PRIVATE), ("10.214.", PUBLIC)):
-        text = text.replace(start, "{}.{}.".format(*str(ours).split(".")))
-    own: dict[str, object] = yaml.safe_load(text.replace("/var/lib/outport-lab/", f"{STATE}/"))
-    return {name: value for name, value in own.items() if value != first[name]}
+        wanted = {option: value for option, value in environments.stored().items() if option in _OPTIONS} | wanted
+    environments.store(name, wanted)
 
 
 @contextmanager
@@ -210,11 +197,11 @@ def _prepare_machine() -> None:
             preflight.install(missing, current.log)
             network.check_free()
             network.check_firewall()
-    suite = next((name for name, image in SUITES.items() if image == settings()["web_image_name"]), None)
+    image = settings()["web_image_name"]
+    suite = next((name for name, pattern in SUITES.items() if pattern == image), None)
     if suite is None:
-        raise LabError(
-            f"web_image_name in inventory/lab/group_vars/all.yml is '{settings()['web_image_name']}'; the lab has {', '.join(SUITES.values())}."
-        )
+        place = environments.file(environments.current()).relative_to(REPOSITORY)
+        raise LabError(f"web_image_name in {place} is '{image}'; the lab has {', '.join(SUITES.values())}.")
     if not images.host_image(suite).exists():
         with step(f"Build the host image ({suite}), once", f"image-{suite}") as current:
             images.build_host(suite, current.log)
@@ -250,20 +237,27 @@ def _start_services(current: Step) -> None:
 
 
 def _publish_app() -> None:
-    """Publish this clone's HEAD, branches and tags to the hosts."""
+    """Publish the commits that the hosts fetch: HEAD, branches and tags of this clone, or of an environment's repository on this machine."""
+    source = environments.repository_of(environments.current()) or REPOSITORY
     bare, published = STATE / "git/app.git", STATE / "git/published"
     run(["git", "init", "--quiet", "--bare", "--initial-branch=lab", bare])
     # A clone of another user is safe for a command that only reads it.
-    trust = ["-c", f"safe.directory={REPOSITORY}", "-c", f"safe.directory={REPOSITORY}/.git"]
-    here = ["git", *trust, "-C", REPOSITORY, "for-each-ref", "--format=%(refname)", "refs/heads", "refs/tags"]
+    trust = ["-c", f"safe.directory={source}", "-c", f"safe.directory={source}/.git"]
+    here = ["git", *trust, "-C", source, "for-each-ref", "--format=%(refname)", "refs/heads", "refs/tags"]
     # HEAD is published as the branch `lab`, so a branch of that name is not.
     wanted = [ref for ref in run(here).split() if ref != "refs/heads/lab"]
     # Prune first: a deleted branch `fix` conflicts with `fix/login`. Branches of other clones are kept.
     for ref in set(published.read_text().split() if published.exists() else []) - set(wanted):
         run(["git", "-C", bare, "update-ref", "-d", ref])
     refs = ["+HEAD:refs/heads/lab", *(f"+{ref}:{ref}" for ref in wanted)]
-    run(["git", *trust, "-C", bare, "fetch", "--quiet", "--update-shallow", "--no-tags", REPOSITORY, *refs])
+    run(["git", *trust, "-C", bare, "fetch", "--quiet", "--update-shallow", "--no-tags", source, *refs])
     published.write_text("\n".join(wanted))
+    large = (
+        Path(run(["git", *trust, "-C", source, "rev-parse", "--path-format=absolute", "--git-common-dir"]).strip())
+        / "lfs/objects"
+    )
+    if large.is_dir():
+        shutil.copytree(large, bare / "lfs/objects", dirs_exist_ok=True)
 
 
 def _play_in_step(current: Step, playbook: str) -> None:
@@ -379,13 +373,16 @@ def visitor() -> Visitor:
 
 
 def _fetch_site() -> str:
-    """Return the status line of the site's response."""
+    """Return the status line of the response to the path of the health check."""
+    path = str(settings()["app_health_path"])
     try:
-        response = visitor().get("/")
+        response = visitor().get(path)
     except OSError as error:
         raise LabError(f"The site can't be reached over verified HTTPS: {error}. See bin/lab logs.") from None
     if response.status != 200:
-        raise LabError(f"The site responded with {response.status} {response.reason} instead of 200. See bin/lab logs.")
+        raise LabError(
+            f"The site responded to {path} with {response.status} {response.reason} instead of 200. See bin/lab logs."
+        )
     return f"{response.status} {response.reason}"
 
 

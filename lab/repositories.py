@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lab.layout import GATEWAY, STATE
+from lab.layout import GIT_URL, STATE
 
 # The repository of the example app, the branch that the lab deploys, and its entry point.
 APP, DEPLOYED, _ENTRY = "app", "lab", "app/run.py"
@@ -17,7 +17,7 @@ HEADER = "X-Change"
 
 def address(name: str) -> str:
     """Return the URL of a repository for the hosts."""
-    return f"git://{GATEWAY}/{name}.git"
+    return f"{GIT_URL}/{name}.git"
 
 
 def publish(name: str, branch: str, files: Mapping[str, str], onto: str = "", message: str = "Change the app") -> str:

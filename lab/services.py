@@ -1,4 +1,4 @@
-"""The lab's other servers: DNS, the certificate authority, git, and files over HTTP."""
+"""The lab's other servers: DNS, the certificate authority, and files over HTTP."""
 
 import functools
 import json
@@ -21,7 +21,6 @@ from lab.layout import (
     DNS_PORT,
     FILES_PORT,
     GATEWAY,
-    GIT_PORT,
     LOGS,
     SITE_CA,
     STATE,
@@ -29,7 +28,6 @@ from lab.layout import (
 )
 
 _NAMES = STATE / "names"
-_GIT = STATE / "git"
 
 
 class Service:
@@ -120,13 +118,6 @@ def save_site_ca() -> bool:
     except OSError:
         return False
     return True
-
-
-def git() -> Service:
-    """The git server, read-only."""
-    _GIT.mkdir(exist_ok=True)
-    where = [f"--listen={GATEWAY}", f"--port={GIT_PORT}", f"--base-path={_GIT}"]
-    return Service("git", ["git", "daemon", "--reuseaddr", "--export-all", "--informative-errors", *where, _GIT])
 
 
 def serve_files() -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import socket
 import ssl
 import subprocess
@@ -26,6 +27,7 @@ from lab import (
     cli,
     commands,
     console,
+    environments,
     images,
     layout,
     metadata,
@@ -192,11 +194,18 @@ def test_a_used_port_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
             network.check_ports()
 
 
-def store_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **wanted: object) -> None:
+def store_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str = "lab", **wanted: object) -> None:
     """Store options of `up` for a running lab with the default settings."""
-    monkeypatch.setattr(operations, "OVERRIDES", tmp_path)
-    operations._store_options({}, fresh=True)
-    operations._store_options(wanted, fresh=False)
+    fake_state(monkeypatch, tmp_path)
+    operations._store_options("lab", {}, fresh=True)
+    operations._store_options(name, wanted, fresh=False)
+
+
+def fake_state(monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+    """Store the environment that the lab runs, and what is laid over it, in a directory."""
+    monkeypatch.setattr(environments, "OVERRIDES", directory)
+    monkeypatch.setattr(environments, "_VALUES", directory / "group_vars/all.yml")
+    monkeypatch.setattr(environments, "_NAME", directory / "environment")
 
 
 def in_lab(number: str, *statements: str) -> subprocess.CompletedProcess[str]:
@@ -216,9 +225,9 @@ def test_a_second_lab_shares_nothing_but_the_images() -> None:
     shown = [
         in_lab(
             number,
-            "from lab import layout, operations",
+            "from lab import environments, layout",
             "places = {n: str(v) for n, v in vars(layout).items() if n.isupper()}",
-            "settings = {n: str(v) for n, v in operations.settings().items()} | operations._relocated_settings()",
+            "settings = {n: str(v) for n, v in environments.settings().items()} | environments._relocated()",
             "import json; print(json.dumps([places, {n: str(v) for n, v in settings.items()}]))",
         )
         for number in ("1", "2")
@@ -314,7 +323,66 @@ def test_a_different_suite_is_rejected_while_the_lab_runs(monkeypatch: pytest.Mo
 def test_fewer_hosts_are_rejected_while_the_lab_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     store_options(monkeypatch, tmp_path, web_count=3)
     with pytest.raises(LabError, match="has 3 hosts, but 1 were requested"):
-        operations._store_options({"web_count": 1}, fresh=False)
+        operations._store_options("lab", {"web_count": 1}, fresh=False)
+
+
+def test_options_of_a_running_lab_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store_options(monkeypatch, tmp_path, web_count=3)
+    operations._store_options("lab", {}, fresh=False)
+    assert environments.settings()["web_count"] == 3
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The settings of an environment `shop`, next to the lab's and production's."""
+    fake_state(monkeypatch, tmp_path / "overrides")
+    root = tmp_path / "outport"
+    for name, source in (("lab", "lab"), ("production", "production"), ("shop", "production")):
+        shutil.copytree(layout.REPOSITORY / "inventory" / source, root / "inventory" / name)
+    monkeypatch.setattr(environments, "REPOSITORY", root)
+    return root / "inventory/shop/group_vars/all.yml"
+
+
+def test_another_environment_is_rejected_while_the_lab_runs(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        LabError, match=r"runs the environment 'lab', but 'shop' was requested\. Run bin/lab down first"
+    ):
+        store_options(monkeypatch, tmp_path / "overrides", "shop")
+
+
+def test_an_environment_that_does_not_exist_is_rejected(shop: Path) -> None:
+    known = "there are: lab, production, shop. Create it: bin/init REPOSITORY --env shpo"
+    with pytest.raises(LabError, match=known):
+        operations._store_options("shpo", {}, fresh=True)
+
+
+def test_only_endpoints_are_laid_over_an_environment(shop: Path) -> None:
+    values = yaml.safe_load(shop.read_text()) | {
+        "app_name": "shop",
+        "app_repository": "file:///home/me/shop",
+        "site_domain": "shop.example.org",
+        "app_secrets": {"API_TOKEN": "AQICAH"},
+        "app_generated_secrets": ["SECRET_KEY"],
+    }
+    shop.write_text(yaml.safe_dump(values))
+    environments.store("shop", {"web_count": 2})
+    found, lab = (
+        environments.settings(),
+        yaml.safe_load((layout.REPOSITORY / "inventory/lab/group_vars/all.yml").read_text()),
+    )
+    changed = {name: value for name, value in found.items() if value != values.get(name)}
+    assert changed == {name: lab[name] for name in environments._ENDPOINTS} | {
+        "web_count": 2,
+        "app_repository": "https://10.213.0.1:8443/app.git",
+        "dns_zone": "shop.example.org",
+        "app_secrets": {},
+        "app_generated_secrets": ["SECRET_KEY", "API_TOKEN"],
+    }
+    assert environments.current() == "shop"
+    assert environments.repository_of("shop") == Path("/home/me/shop")
+    assert environments.repository_of("lab") is None
 
 
 @pytest.mark.parametrize(
@@ -862,10 +930,9 @@ def test_a_step_that_succeeds_shows_its_time_and_no_log(
 def test_the_labs_settings_name_its_own_addresses() -> None:
     settings = yaml.safe_load((layout.REPOSITORY / "inventory/lab/group_vars/all.yml").read_text())
     assert settings["aws_endpoint_url"] == layout.AWS_ENDPOINT
-    assert settings["aws_region"] == layout.REGION
     assert settings["network_cidr"] == str(layout.PRIVATE)
     assert settings["acme_directory"] == f"https://{layout.GATEWAY}:{layout.ACME_PORT}/dir"
-    assert settings["app_repository"] == f"git://{layout.GATEWAY}/app.git"
+    assert settings["app_repository"] == f"{layout.GIT_URL}/app.git"
     for name in ("acme_ca_url", "database_ca_url", "cloudwatch_agent_url"):
         assert settings[name].startswith(f"http://{layout.GATEWAY}:{layout.FILES_PORT}/")
     assert settings["web_user"] == layout.USER

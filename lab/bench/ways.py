@@ -7,7 +7,7 @@ from pathlib import Path
 from lab import operations
 from lab.commands import run
 from lab.console import LabError
-from lab.layout import GATEWAY, REPOSITORY
+from lab.layout import GIT_URL, REPOSITORY
 
 NAME = "outport-bench"
 _DIRECTORY = f"/srv/{NAME}"
@@ -57,7 +57,7 @@ def install_script(app: str, domain: str) -> str:
     return f"""
 {REMOVE}
 mkdir {_DIRECTORY}
-git clone --quiet --branch {NAME} git://{GATEWAY}/app.git {_DIRECTORY}/repository
+git clone --quiet --branch {NAME} {GIT_URL}/app.git {_DIRECTORY}/repository
 python3 -m venv {_DIRECTORY}/venv
 {_DIRECTORY}/venv/bin/pip install --quiet --disable-pip-version-check -r {_DIRECTORY}/repository/app/requirements.txt
 install -m 0600 /srv/{app}/live/environment {_DIRECTORY}/environment
