@@ -22,13 +22,13 @@ OLDER_SUITE = "bookworm"
 # The labs of the tests; users have the lower numbers.
 LABS = (8, 9)
 # End-to-end tests of each lab, in this order: the first of a lab start from a fresh one, and two_hosts leaves a second host.
-# The browser aborts requests when a host starts, so that test is in the lab that starts one, before it does.
 FIRST_LAB = (
     *("bare_host", "convergence", "database", "no_failed_request", "refusals", "refused_releases"),
     *("backup", "host", "site", "terminal", "troubleshooting"),
 )
 SECOND_LAB = ("any_app", "browser", "two_hosts")
-
+# All of its tests are of the soak; it starts labs of its own.
+LAST_OF_SOAK = "catalogue"
 
 # Plugins that the end-to-end tests do not use, and that take a second to load.
 UNUSED_PLUGINS = ("-p", "no:schemathesis", "-p", "no:hypothesispytest")
@@ -200,17 +200,18 @@ def stack(run: Run, lab: int) -> None:
         return
     if first:
         pytest(run, "the app on MySQL", ["tests/app", "--mysql"], lab)
-    for module in share(lab):
+    for module in share(lab, run.soak):
         arguments = [*UNUSED_PLUGINS, f"tests/end_to_end/test_{module}.py"]
         pytest(run, f"end to end: {module.replace('_', ' ')}", arguments, lab)
 
 
-def share(lab: int) -> tuple[str, ...]:
+def share(lab: int, soak: bool) -> tuple[str, ...]:
     """Return the end-to-end test modules of a lab; those that are in no list come last in the first one."""
     if lab == LABS[1]:
         return SECOND_LAB
     found = sorted(path.stem.removeprefix("test_") for path in (ROOT / "tests/end_to_end").glob("test_*.py"))
-    return (*FIRST_LAB, *(name for name in found if name not in FIRST_LAB + SECOND_LAB))
+    rest = [name for name in found if name not in (*FIRST_LAB, *SECOND_LAB, LAST_OF_SOAK)]
+    return (*FIRST_LAB, *rest, *([LAST_OF_SOAK] if soak else []))
 
 
 def bring_up(run: Run, lab: int, until: str) -> bool:

@@ -18,6 +18,7 @@ import yaml
 from ansible import context
 from ansible.cli.playbook import PlaybookCLI
 
+from init import cli as init_cli
 from lab import cli as lab_cli
 
 ROOT = Path(__file__).parent.parent
@@ -202,6 +203,8 @@ def command_problems(command: str, created: set[str], capsys: pytest.CaptureFixt
         return [f"{program}: no such program"]
     if program == "bin/lab" and words:
         return [problem for problem in [parse(lab_cli._parser(), words, capsys)] if problem]
+    if program == "bin/init" and words:
+        return [problem for problem in [parse(init_cli._parser(), words, capsys)] if problem]
     # The other programs' arguments appear in their short scripts.
     known = "".join(path.read_text() for path in program_files(program))
     return [f"{program}: no '{word}' in it" for word in words if word.strip("-") not in known]
@@ -225,9 +228,14 @@ def test_commands_on_a_page_exist(page: Path, capsys: pytest.CaptureFixture[str]
     assert problems_of(page, capsys) == []
 
 
-def test_the_readme_shows_the_two_ways_to_start() -> None:
+def test_the_readme_shows_the_ways_to_start() -> None:
     shown = commands(ROOT / "README.md")
-    for command in ("bin/lab up", "bin/setup", "ansible-playbook playbooks/provision.yml", "ansible-playbook site.yml"):
+    for command in (
+        "bin/lab up",
+        "bin/lab up --env production",
+        "ansible-playbook playbooks/provision.yml",
+        "ansible-playbook site.yml",
+    ):
         assert command in shown
 
 
@@ -237,6 +245,7 @@ def test_the_readme_shows_the_two_ways_to_start() -> None:
         ("bin/lab upp", "invalid choice: 'upp'"),
         ("bin/lab up --host 2 --fast", "unrecognized arguments"),
         ("bin/labs up", "bin/labs: no such program"),
+        ("bin/init ../shop --environment shop", "unrecognized arguments"),
         ("bin/docs --chekc", "no '--chekc' in it"),
         ("ansible-playbook sites.yml", "sites.yml: no such file"),
         ("ansible-playbook -i inventory/staging site.yml", "inventory/staging: no such file"),

@@ -1,0 +1,7 @@
+"""Accounts."""
+
+from flask import Blueprint
+
+bp = Blueprint("auth", __name__)
+
+from app.auth import routes

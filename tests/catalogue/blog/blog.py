@@ -1,0 +1,5 @@
+"""The entry of the blog."""
+
+from app import create_app
+
+app = create_app()

@@ -1,0 +1,663 @@
+"""bin/init: the settings that it finds for apps of many shapes, and what it writes."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support import catalogue
+
+from init import cli, questions, settings_file
+from init.project import Project
+from init.report import InitError, Report
+from init.settings_check import SPECS, problem
+from init.source import opened
+
+Detect = Callable[..., Report]
+
+
+def read(directory: Path, **given: Any) -> Report:
+    """Return what is found in a repository."""
+    report = Report()
+    with opened(str(directory), "", "", report) as source:
+        cli.read(Project(source), given, "shop.example.org", report)
+    return report
+
+
+def values(report: Report) -> dict[str, Any]:
+    """Return the settings that were found, without those that are none."""
+    return {name: finding.value for name, finding in report.findings.items() if finding.value not in ("", [], {})}
+
+
+@pytest.fixture
+def detect(tmp_path: Path) -> Detect:
+    """Return a function that reads an app with the given files (contents by path)."""
+
+    def detect(files: dict[str, str], **given: Any) -> Report:
+        for name, text in files.items():
+            path = tmp_path / "app" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        catalogue.run(tmp_path / "app", "git", "init", "--quiet", "--initial-branch=main")
+        catalogue.commit(tmp_path / "app", "Add the app")
+        return read(tmp_path / "app", **given)
+
+    return detect
+
+
+CATALOGUE: dict[str, dict[str, Any]] = {
+    "blog": {
+        "app_entry": "blog:app",
+        "app_setup_commands": ["flask --app blog db upgrade"],
+        "app_schema_command": "flask --app blog db current",
+        "app_environment": {"REDIS_URL": "redis://127.0.0.1:6379/0", "LOG_TO_STDOUT": "1"},
+        "app_generated_secrets": ["SECRET_KEY"],
+        "database": "mysql",
+        "app_database_variables": {"DATABASE_URL": "sqlalchemy-pymysql"},
+        "app_extra_requirements": ["PyMySQL"],
+        "app_processes": {"worker": "rq worker -u redis://127.0.0.1:6379/0 blog-tasks"},
+        "app_packages": ["redis-server"],
+        "app_shared_directories": ["logs"],
+        "app_static": {"/static/": "app/static"},
+        "app_health_path": "/auth/login",
+    },
+    "chat": {
+        "app_entry": "main:app",
+        "gunicorn_worker_class": "asgi",
+        "database": "none",
+        "app_shared_directories": ["data"],
+        "app_health_path": "/",
+    },
+    "django": {
+        "app_entry": "shop.wsgi:application",
+        "app_setup_commands": ["python manage.py migrate --noinput"],
+        "app_after_build": ["DJANGO_SECRET_KEY=build python manage.py collectstatic --noinput"],
+        "app_environment": {
+            "ALLOWED_HOSTS": "shop.example.org",
+            "CSRF_TRUSTED_ORIGINS": "https://shop.example.org",
+            "DJANGO_DEBUG": "0",
+        },
+        "app_generated_secrets": ["DJANGO_SECRET_KEY"],
+        "database": "mysql",
+        "app_database_variables": {"DATABASE_URL": "django"},
+        "app_extra_requirements": ["mysqlclient"],
+        "app_build_packages": ["gcc", "python3-dev", "libmariadb-dev", "pkg-config"],
+        "app_packages": ["libmariadb3"],
+        "app_shared_directories": ["media"],
+        "app_static": {"/static/": "staticfiles", "/media/": "media"},
+        "app_health_path": "/",
+    },
+    "forum": {
+        "app_entry": "forum:create_app()",
+        "gunicorn_worker_class": "gevent",
+        "app_extra_requirements": ["gunicorn[gevent]"],
+        "app_timeout": 60,
+        "app_setup_commands": ["flask --app forum db upgrade"],
+        "app_schema_command": "flask --app forum db current",
+        "app_generated_secrets": ["SECRET_KEY"],
+        "database": "mysql",
+        "app_database_variables": {"DATABASE_URL": "sqlalchemy-pymysql"},
+        "app_shared_directories": ["forum/uploads", ".data/cache"],
+        "app_static": {"/static/": "forum/static"},
+        "app_health_path": "/healthcheck",
+    },
+    "gallery": {
+        "app_entry": "gallery:app",
+        "database": "none",
+        "app_static": {"/theme/": "theme"},
+        "app_health_path": "/",
+    },
+    "monorepo": {
+        "app_entry": "web:app",
+        "app_subdir": "services/web",
+        "app_generated_secrets": ["FLASK_SECRET_KEY"],
+        "database": "none",
+        "app_shared_directories": ["uploads"],
+        "app_health_path": "/readyz",
+    },
+    "tutorial": {
+        "app_entry": "flaskr:create_app()",
+        "app_setup_commands": ["sh -c 'test -s instance/flaskr.sqlite || flask --app flaskr init-db'"],
+        "database": "none",
+        "app_shared_directories": ["instance"],
+        "app_static": {"/static/": "flaskr/static"},
+        "app_health_path": "/",
+    },
+}
+
+
+@pytest.mark.parametrize("name", catalogue.NAMES)
+def test_the_settings_of_an_app_of_each_shape_are_found(name: str, tmp_path: Path) -> None:
+    directory = catalogue.create(name, tmp_path)
+    report = read(directory / "services/web" if name == "monorepo" else directory)
+    assert values(report) == CATALOGUE[name]
+    for setting, finding in report.findings.items():
+        assert setting not in SPECS or problem(setting, finding.value) == "", setting
+        assert str(finding), setting
+
+
+def test_the_example_app_is_found() -> None:
+    """In this repository, with a lab and tests next to it."""
+    found = values(read(cli.ROOT))
+    lab = yaml.safe_load((cli.ROOT / "inventory/lab/group_vars/all.yml").read_text())
+    for name in ("app_entry", "app_subdir", "app_health_path"):
+        assert found[name] == lab[name]
+    assert found["app_setup_commands"][0] == lab["app_setup_commands"][0]
+    assert found["database"] == "mysql"
+
+
+FLASK = "from flask import Flask\n\napp = Flask(__name__)\n"
+ENTRIES = {
+    "application.py": ({"application.py": FLASK.replace("app =", "application =")}, "application:application", ""),
+    "wsgi.py of a factory": (
+        {
+            "shop/__init__.py": "from flask import Flask\ndef create_app(name):\n    return Flask(name)\n",
+            "wsgi.py": "from shop import create_app\napp = create_app('production')\n",
+        },
+        "wsgi:app",
+        "",
+    ),
+    "src layout": (
+        {
+            "src/shop/__init__.py": FLASK,
+            "pyproject.toml": "[build-system]\nrequires = []\n[project]\nname = 'shop'\nversion = '1'\n",
+        },
+        "shop:app",
+        "",
+    ),
+    "a directory of the repository": (
+        {"backend/app.py": FLASK, "backend/requirements.txt": "flask\n", "web/package.json": "{}"},
+        "app:app",
+        "backend",
+    ),
+    "tests and examples next to it": (
+        {"shop.py": FLASK, "tests/app.py": FLASK, "examples/app.py": FLASK},
+        "shop:app",
+        "",
+    ),
+    "a subclass": (
+        {"site.py": "from flask import Flask\nclass Shop(Flask):\n    pass\nshop = Shop(__name__)\n"},
+        "site:shop",
+        "",
+    ),
+    "FLASK_APP": ({"one.py": FLASK, "two.py": FLASK, ".flaskenv": "FLASK_APP=two.py\n"}, "two:app", ""),
+    "a Procfile with a module": (
+        {"Procfile": "web: gunicorn -w 4 -b :$PORT shop.web\n", "shop/web.py": FLASK.replace("app =", "application =")},
+        "shop.web:application",
+        "",
+    ),
+    "a Dockerfile": (
+        {
+            "Dockerfile": 'FROM python\nWORKDIR /srv\nCMD ["poetry", "run", "gunicorn", "--bind=0.0.0.0:80", "-k", "gthread", "shop:make(1)"]\n',
+            "shop.py": "def make(n):\n    pass\n",
+        },
+        "shop:make(1)",
+        "",
+    ),
+    "Docker Compose": (
+        {
+            "compose.yaml": "services:\n  web:\n    build: .\n    command: python -m gunicorn shop:app\n",
+            "shop.py": FLASK,
+            "app.py": FLASK,
+        },
+        "shop:app",
+        "",
+    ),
+    "uwsgi": (
+        {"run.sh": "#!/bin/sh\nuwsgi --http :80 --module shop:app\n", "shop.py": FLASK, "app.py": FLASK},
+        "shop:app",
+        "",
+    ),
+    "no syntax of this Python": ({"old.py": "print 'hello'\n", "app.py": FLASK}, "app:app", ""),
+}
+
+
+@pytest.mark.parametrize("shape", ENTRIES)
+def test_the_entry_point_is_found(detect: Detect, shape: str) -> None:
+    files, entry, subdir = ENTRIES[shape]
+    has_requirements = any(name.endswith(("requirements.txt", "pyproject.toml")) for name in files)
+    report = detect(files if has_requirements else {**files, "requirements.txt": "flask\n"})
+    assert (report.get("app_entry"), report.get("app_subdir")) == (entry, subdir)
+
+
+def test_a_package_that_is_not_installed_is_imported_from_its_directory(detect: Detect) -> None:
+    report = detect({"src/shop/__init__.py": FLASK, "requirements.txt": "flask\n"})
+    assert report.get("app_entry") == "shop:app"
+    assert report.get("app_environment") == {"PYTHONPATH": "src"}
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"readme.txt": "", "requirements.txt": ""}, "No app was found.*--set app_entry=module:callable"),
+        ({"app.py": FLASK}, "The app has none of uv.lock"),
+        ({"app.py": FLASK, "Pipfile.lock": "{}"}, "pipenv requirements > requirements.txt"),
+    ],
+)
+def test_an_app_that_cannot_be_deployed_is_refused(detect: Detect, files: dict[str, str], message: str) -> None:
+    with pytest.raises(InitError, match=message):
+        detect(files)
+
+
+REQUIREMENTS = {
+    "requirements/prod.txt": (
+        {"requirements/prod.txt": "-r base.txt\n", "requirements/base.txt": "flask\npsycopg2\n"},
+        {"app_requirements": "requirements/prod.txt", "app_packages": ["libpq5"]},
+    ),
+    "a driver that the image installs": (
+        {
+            "requirements.txt": "flask\n",
+            "Dockerfile": "FROM python:3.13\nRUN pip install -r requirements.txt && pip install gunicorn pymysql\n",
+        },
+        {"app_extra_requirements": ["pymysql"]},
+    ),
+    "an older Python": (
+        {"pyproject.toml": "[project]\nname='a'\nversion='1'\nrequires-python = '>=3.9,<3.12'\n"},
+        {"web_image_name": "debian-12-amd64-*"},
+    ),
+    "a certain Python": (
+        {"pyproject.toml": "[project]\nname='a'\nversion='1'\nrequires-python = '~=3.12.0'\n"},
+        {"app_python": "3.12"},
+    ),
+    "a Python of Poetry": (
+        {"poetry.lock": "", "pyproject.toml": "[tool.poetry.dependencies]\npython = '~3.12'\n"},
+        {"app_python": "3.12"},
+    ),
+    "any Python": (
+        {"pyproject.toml": "[project]\nname='a'\nversion='1'\nrequires-python = '>=3.9'\n"},
+        {"app_python": None, "web_image_name": None},
+    ),
+    "tools only": (
+        {"pyproject.toml": "[tool.ruff]\n", "requirements/production.txt": "flask\n"},
+        {"app_requirements": "requirements/production.txt"},
+    ),
+    "a group": (
+        {
+            "uv.lock": "",
+            "pyproject.toml": "[project]\nname='a'\nversion='1'\n[dependency-groups]\nprod = ['gunicorn']\ndev = []\n",
+        },
+        {"app_groups": ["prod"]},
+    ),
+    "system libraries": (
+        {"requirements.txt": "mysqlclient==2.2.7\npython-magic  # types\n"},
+        {
+            "app_packages": ["libmariadb3", "libmagic1"],
+            "app_build_packages": ["gcc", "python3-dev", "libmariadb-dev", "pkg-config"],
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", REQUIREMENTS)
+def test_requirements_are_found(detect: Detect, shape: str) -> None:
+    files, expected = REQUIREMENTS[shape]
+    report = detect({"app.py": FLASK, **files})
+    assert {name: report.get(name) for name in expected} == expected
+
+
+def settings(code: str) -> dict[str, str]:
+    """The files of an app with a module of settings."""
+    return {"app.py": FLASK, "config.py": code, "requirements.txt": "flask\nsqlalchemy\nredis\n"}
+
+
+VARIABLES = {
+    "separate parts": (
+        "import os\nHOST = os.environ['DB_HOST']\nUSER = os.getenv('DB_USER')\nPASSWORD = os.getenv('DB_PASSWORD')\nNAME = os.getenv('DB_NAME')\n",
+        {
+            "app_database_variables": {
+                "DB_HOST": "{host}",
+                "DB_NAME": "{dbname}",
+                "DB_PASSWORD": "{password}",
+                "DB_USER": "{username}",
+            },
+            "database": "mysql",
+        },
+    ),
+    "a host alone is no database": ("import os\nHOST = os.environ.get('DB_HOST')\n", {"database": "none"}),
+    "from os import environ": (
+        "from os import environ as e\nURL = e['SQLALCHEMY_DATABASE_URI']\n",
+        {"app_database_variables": {"SQLALCHEMY_DATABASE_URI": "sqlalchemy-pymysql"}},
+    ),
+    "django-environ": (
+        "import environ\nenv = environ.Env()\nKEY = env('APP_KEY_SALT', default='')\nS = env.str('JWT_SECRET_KEY')\n",
+        {"app_generated_secrets": ["JWT_SECRET_KEY"]},
+    ),
+    "decouple": ("from decouple import config\nK = config('SECRET_KEY')\n", {"app_generated_secrets": ["SECRET_KEY"]}),
+    "pydantic": (
+        "from pydantic_settings import BaseSettings\nclass S(BaseSettings):\n    secret_key: str\n    database_url: str = ''\n",
+        {"app_generated_secrets": ["SECRET_KEY"], "app_database_variables": {"DATABASE_URL": "sqlalchemy-pymysql"}},
+    ),
+    "a prefix": ("app.config.from_prefixed_env('SHOP')\n", {"app_generated_secrets": ["SHOP_SECRET_KEY"]}),
+    "a secret of another service": (
+        "import os\nA = os.environ['STRIPE_SECRET_KEY']\nB = os.environ['GITHUB_CLIENT_SECRET']\n",
+        {"app_generated_secrets": None},
+    ),
+    "Redis elsewhere": (
+        "import os\nR = os.environ.get('CELERY_BROKER_URL', 'redis://redis:6379/1')\n",
+        {"app_environment": {"CELERY_BROKER_URL": "redis://127.0.0.1:6379/0"}, "app_packages": ["redis-server"]},
+    ),
+    "Redis here": (
+        "import os\nR = os.environ.get('REDIS_URL', 'redis://localhost:6379')\n",
+        {"app_environment": None, "app_packages": ["redis-server"]},
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", VARIABLES)
+def test_variables_are_found(detect: Detect, shape: str) -> None:
+    code, expected = VARIABLES[shape]
+    report = detect(settings(code))
+    assert {name: report.get(name) for name in expected} == expected
+
+
+def test_a_variable_without_a_default_is_left_to_the_user(detect: Detect) -> None:
+    code = (
+        "import os\nA = os.environ['STRIPE_SECRET_KEY']\nB = os.environ.get('MAIL_SERVER')\n"
+        "try:\n    C = os.environ['MAYBE']\nexcept KeyError:\n    C = ''\n"
+    )
+    report = detect(settings(code))
+    assert [note for note in report.notes if "STRIPE_SECRET_KEY" in note] == [
+        "config.py:2: STRIPE_SECRET_KEY has no default. Add it to app_environment, or, when it is secret, to app_secrets: "
+        "ansible-playbook playbooks/encrypt.yml -e secret_name=STRIPE_SECRET_KEY"
+    ]
+    assert not [note for note in report.notes if "MAIL_SERVER" in note or "MAYBE" in note]
+
+
+def test_a_secret_key_in_the_code_is_reported(detect: Detect) -> None:
+    report = detect({"app.py": f"{FLASK}app.secret_key = 'dev'\n", "requirements.txt": "flask\n"})
+    assert (
+        "app.py:4: the secret key is 'dev', which is no secret. Read it from a variable: os.environ['SECRET_KEY']"
+        in report.notes
+    )
+
+
+WRITES = {
+    "os.path.join with the file's directory": (
+        "import os\nHERE = os.path.abspath(os.path.dirname(__file__))\napp.config['UPLOAD_FOLDER'] = os.path.join(HERE, 'static', 'uploads')\n",
+        ["static/uploads"],
+    ),
+    "pathlib": (
+        "from pathlib import Path\nDATA_DIR = Path(__file__).resolve().parent / 'var' / 'data'\n",
+        ["var/data"],
+    ),
+    "a relative path": ("import os\nos.makedirs('exports', exist_ok=True)\n", ["exports"]),
+    "a variable's default": ("import os\nUPLOAD_DIR = os.environ.get('UPLOAD_DIR', 'files')\n", ["files"]),
+    "root_path": ("import os\nUPLOADS = os.path.join(app.root_path, 'uploads')\n", ["uploads"]),
+    "an f-string": ("import os\nHERE = os.path.dirname(__file__)\nCACHE_DIR = f'{HERE}/cache'\n", ["cache"]),
+    "a log": ("from logging.handlers import RotatingFileHandler\nRotatingFileHandler('logs/app.log')\n", ["logs"]),
+    "SQLite of Flask-SQLAlchemy": ("app.config['SQLALCHEMY_DATABASE_URI'] = 'sqlite:///shop.db'\n", ["instance"]),
+    "sqlite3": ("import sqlite3\nsqlite3.connect('data/shop.db')\n", ["data"]),
+    "the instance directory": ("import os\nos.makedirs(app.instance_path)\n", ["instance"]),
+    "one inside another": ("import os\nos.makedirs('data')\nos.makedirs('data/cache')\n", ["data"]),
+    "somewhere else": (
+        "import os\nos.makedirs('/var/lib/shop')\nUPLOAD_FOLDER = '/tmp/uploads'\nos.makedirs('../x')\n",
+        None,
+    ),
+    "code": ("import os\nUPLOAD_FOLDER = os.path.join(app.root_path, 'shop')\n", None),
+}
+
+
+@pytest.mark.parametrize("shape", WRITES)
+def test_directories_that_the_app_writes_to_are_found(detect: Detect, shape: str) -> None:
+    code, expected = WRITES[shape]
+    report = detect({"app.py": FLASK + code, "shop/page.html": "", "requirements.txt": "flask\n"})
+    assert report.get("app_shared_directories") == expected
+
+
+HEALTH = {
+    "its own": (
+        "@app.get('/')\ndef home():\n    return ''\n\n@app.route('/healthz')\ndef check():\n    return ''\n",
+        "/healthz",
+    ),
+    "a page": ("@app.route('/')\ndef home():\n    return ''\n", "/"),
+    "a login": (
+        "@app.route('/')\n@login_required\ndef home():\n    return ''\n\n@app.route('/account/login')\ndef login():\n    return ''\n",
+        "/account/login",
+    ),
+    "of POST only": ("@app.post('/status')\ndef status():\n    return ''\n", "/"),
+    "with a variable part": ("@app.get('/health/<name>')\ndef status(name):\n    return ''\n", "/"),
+}
+
+
+@pytest.mark.parametrize("shape", HEALTH)
+def test_the_path_of_the_health_check_is_found(detect: Detect, shape: str) -> None:
+    code, expected = HEALTH[shape]
+    report = detect({"app.py": FLASK + code, "requirements.txt": "flask\n"})
+    assert report.get("app_health_path") == expected
+
+
+def test_a_front_end_is_built(detect: Detect) -> None:
+    report = detect(
+        {
+            "app.py": FLASK,
+            "requirements.txt": "",
+            "package.json": '{"scripts": {"test": "x", "build": "vite build"}}',
+            "package-lock.json": "",
+        }
+    )
+    assert report.get("app_before_build") == ["npm ci", "npm run build"]
+    assert report.get("app_build_packages") == ["nodejs", "npm"]
+
+
+def test_processes_of_a_procfile_are_found(detect: Detect) -> None:
+    procfile = (
+        "web: gunicorn app:app\nrelease: python manage.py seed && flask db upgrade\nworker: poetry run celery -A app worker -c $CONCURRENCY\n"
+        "beat: celery -A app beat\nfront: npm start\n"
+    )
+    report = detect({"app.py": FLASK, "requirements.txt": "flask\ncelery\n", "Procfile": procfile})
+    assert report.get("app_processes") == {"worker": "sh -c 'celery -A app worker -c $CONCURRENCY'"}
+    assert report.get("app_single_processes") == {"beat": "celery -A app beat"}
+    assert report.get("app_setup_commands") == ["python manage.py seed", "flask db upgrade"]
+
+
+def test_services_of_compose_are_found(detect: Detect) -> None:
+    services = (
+        "services:\n  web: {build: ., command: gunicorn app:app}\n  jobs: {build: ., command: [rq, worker, jobs]}\n"
+        "  db: {image: 'mysql:8', command: mysqld}\n  assets: {build: ., command: npm run watch}\n"
+    )
+    report = detect({"app.py": FLASK, "requirements.txt": "flask\nrq\n", "docker-compose.yml": services})
+    assert report.get("app_processes") == {"jobs": "rq worker jobs"}
+
+
+# The command
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with the template of the settings, where environments are written."""
+    root = tmp_path / "outport"
+    template = root / "inventory/production"
+    (template / "group_vars").mkdir(parents=True)
+    for name in ("group_vars/all.yml", "aws_ec2.yml"):
+        (template / name).write_text((cli.ROOT / "inventory/production" / name).read_text())
+    for module in (cli, settings_file):
+        monkeypatch.setattr(module, "ROOT", root)
+    monkeypatch.setattr(settings_file, "TEMPLATE", template)
+    return root
+
+
+@pytest.fixture
+def tutorial(tmp_path: Path) -> Path:
+    """The repository of a small app."""
+    return catalogue.create("tutorial", tmp_path)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
+    """Run the command without a terminal."""
+    monkeypatch.setattr(sys, "argv", ["bin/init", *map(str, arguments)])
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    return cli.main()
+
+
+def test_an_environment_is_written_with_valid_settings(
+    project: Path, tutorial: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = project / "key.pub"
+    key.write_text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0lQXv1pY0m0v4v3n2QnB3m7b2cJ1x6rC7w8m9k0aZt test")
+    answers = (
+        "--site-domain",
+        "notes.example.org",
+        "--aws-region",
+        "us-east-1",
+        "--ssh-allowed-cidrs",
+        "203.0.113.7/32, 203.0.113.9/32",
+    )
+    assert (
+        run(
+            monkeypatch,
+            tutorial,
+            "--env",
+            "notes",
+            *answers,
+            "--set",
+            f"ssh_public_key_file={key}",
+            "--set",
+            "app_health_path=/about",
+        )
+        == 0
+    )
+    text = (project / "inventory/notes/group_vars/all.yml").read_text()
+    written = yaml.safe_load(text)
+    assert written["environment_name"] == "notes"
+    assert written["app_name"] == "tutorial"
+    assert written["site_domain"] == "notes.example.org"
+    assert written["ssh_allowed_cidrs"] == ["203.0.113.7/32", "203.0.113.9/32"]
+    assert written["app_health_path"] == "/about"
+    assert written["database"] == "none"
+    assert not [name for name in written if name.startswith("database_")]
+    assert "app_entry: flaskr:create_app() # flaskr/__init__.py:8: create_app() creates the Flask app\n" in text
+    assert len(text.splitlines()) <= 40
+    inventory = yaml.safe_load((project / "inventory/notes/aws_ec2.yml").read_text())
+    assert inventory["regions"] == ["us-east-1"]
+    assert inventory["filters"]["tag:Environment"] == "notes"
+    output = capsys.readouterr().out
+    assert "bin/lab up --env notes" in output
+    assert "Allowed:" not in output
+
+
+def test_settings_that_exist_are_not_overwritten(
+    project: Path, tutorial: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, tutorial, "--yes") == 0
+    file = project / "inventory/production/group_vars/all.yml"
+    before = file.read_text()
+    assert run(monkeypatch, tutorial, "--yes", "--app-name", "other") == 1
+    assert (
+        "inventory/production has settings already, and they are not overwritten. Choose another name: --env NAME"
+        in capsys.readouterr().err
+    )
+    assert file.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--site-domain", "Example.com"], 'site_domain: found "Example.com". Allowed: a domain name in lower case'),
+        (["--env", "Production"], '--env: found "Production"'),
+        (["--set", "app_health=/x"], "--set app_health=/x: expected NAME=VALUE with the name of a setting"),
+        (["--set", "ref=main"], "--set ref=main: expected NAME=VALUE"),
+        (["--set", "app_timeout=soon"], "app_timeout: found"),
+        (["--ssh-allowed-cidrs", "203.0.113.7"], "ssh_allowed_cidrs: found"),
+    ],
+)
+def test_an_invalid_answer_is_refused_before_anything_is_written(
+    project: Path,
+    tutorial: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    assert run(monkeypatch, tutorial, *arguments) == 1
+    assert message in capsys.readouterr().err
+    assert [path.name for path in (project / "inventory").iterdir()] == ["production"]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path / "nowhere", "is neither a directory nor the URL of a git repository"),
+        (lambda path: path, "has no commits, and the hosts fetch the app from git"),
+        (lambda path: f"file://{path}/nowhere", "was not fetched:"),
+    ],
+)
+def test_a_repository_that_cannot_be_read_is_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    make: Callable[[Path], Any],
+    message: str,
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert run(monkeypatch, make(tmp_path), "--env", "shop") == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_url_is_cloned_and_its_credentials_are_left_out(tutorial: Path) -> None:
+    report = Report()
+    with opened(f"file://{tutorial}", "", "", report) as source:
+        assert source.name == "tutorial"
+        assert source.ref == "main"
+        assert source.top != tutorial
+    assert not source.top.exists()
+    catalogue.run(tutorial, "git", "remote", "add", "origin", "https://user:token@git.example.org/shop.git")
+    with opened(str(tutorial), "", "", report) as source:
+        assert source.url == "https://git.example.org/shop.git"
+        assert source.name == "shop"
+    assert "token" not in source.url
+    assert [note for note in report.notes if "app_repository_token" in note]
+
+
+def test_one_of_two_apps_is_chosen_by_its_directory(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / "apps" / name).mkdir(parents=True)
+        (tmp_path / "apps" / name / f"{name}.py").write_text(FLASK)
+        (tmp_path / "apps" / name / "requirements.txt").write_text("flask\n")
+    catalogue.run(tmp_path / "apps", "git", "init", "--quiet")
+    catalogue.commit(tmp_path / "apps", "Add two apps")
+    assert run(monkeypatch, f"file://{tmp_path}/apps", "--env", "two", "--set", "app_subdir=two") == 0
+    written = yaml.safe_load((project / "inventory/two/group_vars/all.yml").read_text())
+    assert (written["app_subdir"], written["app_entry"]) == ("two", "two:app")
+
+
+@pytest.mark.parametrize(
+    ("repository", "name"),
+    [
+        ("Shop", "shop"),
+        ("my_Flask.App", "my-flask-app"),
+        ("2048-game", "game"),
+        ("nginx", "nginx-app"),
+        ("a-very-long-name-of-a-repository", "a-very-long-name-of"),
+    ],
+)
+def test_the_name_of_the_app_is_one_that_is_allowed(repository: str, name: str) -> None:
+    answers = questions.ask(repository, {}, interactive=False)
+    assert answers["app_name"] == name
+    assert {setting: problem(setting, value) for setting, value in answers.items() if problem(setting, value)} == {}
+    assert len(questions.QUESTIONS) <= 6
+
+
+def test_questions_are_asked_again_until_the_answer_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = iter(["Shop\n", "shop\n", "\n", "\n", "\n", "\n", "10.0.0.0/8 192.0.2.0/24\n"])
+    monkeypatch.setattr(sys, "stdin", type("Terminal", (), {"readline": lambda self: next(lines)})())
+    answers = questions.ask("repository", {}, interactive=True)
+    assert answers["app_name"] == "shop"
+    assert answers["site_domain"] == "shop.example.com"
+    assert answers["ssh_allowed_cidrs"] == ["10.0.0.0/8", "192.0.2.0/24"]
+    assert 'app_name: found "Shop"' in capsys.readouterr().out
+
+
+def test_the_program_runs() -> None:
+    done = subprocess.run([cli.ROOT / "bin/init", "--help"], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0
+    assert "Settings that exist are never overwritten" in " ".join(done.stdout.split())
