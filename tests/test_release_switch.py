@@ -175,6 +175,18 @@ def test_one_that_exits_while_it_is_live_is_rolled_back(host: Host) -> None:
     assert "It was rolled back after 9 s" in messages
 
 
+def test_one_that_exits_during_the_last_health_check_is_rolled_back(host: Host) -> None:
+    """systemd starts it again meanwhile, and the check gets its response then."""
+
+    def check(now: float) -> None:
+        if now > 10:
+            host.exits_at = now
+            host.now += 3
+
+    host.health = check
+    assert "the release exited while it was live (signal)" in refused(host)
+
+
 @pytest.mark.parametrize(("at", "when"), [(3, "during its readiness delay"), (8, "while it was live")])
 def test_a_release_whose_worker_dies_is_refused(host: Host, at: float, when: str) -> None:
     host.worker_dies_at = at

@@ -167,13 +167,7 @@ class Switch:
             if baseline:
                 self.log.follow(seen, began)
                 self._compare_errors(seen, baseline)
-            state = self.web.state()
-            if state.active != "active" or state.process != process:
-                raise ReleaseError(f"the release exited {when}{state.ended}")
-            if dead := self.web.dead_workers():
-                raise ReleaseError(
-                    f"a worker of the release died {when}; gunicorn logged '{dead[-1].rpartition('] ')[2].strip()}'"
-                )
+            self._check_processes(process, when)
             found = self.health.probe(str(self.release.socket), _PROBE_TIMEOUT)
             # On a busy host a health check may time out; while requests get responses, the release is healthy.
             late = bool(found and found.startswith("no response within") and seen.app_requests > responses)
@@ -181,8 +175,19 @@ class Switch:
             responses = seen.app_requests
             if failures > 1:
                 raise ReleaseError(f"expected {self.health.expected} {when}, found {found}")
+        # Its socket holds a health check until systemd has started it again, which may take until the end.
+        self._check_processes(process, when)
         if baseline:
             self._compare_speed(seen, baseline)
+
+    def _check_processes(self, process: int, when: str) -> None:
+        """Raise ReleaseError when the main process is another one than `process`, or a worker has died."""
+        state = self.web.state()
+        if state.active != "active" or state.process != process:
+            raise ReleaseError(f"the release exited {when}{state.ended}")
+        if dead := self.web.dead_workers():
+            logged = dead[-1].rpartition("] ")[2].strip()
+            raise ReleaseError(f"a worker of the release died {when}; gunicorn logged '{logged}'")
 
     def _compare_errors(self, seen: Traffic, baseline: Traffic) -> None:
         if (
