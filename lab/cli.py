@@ -142,7 +142,13 @@ def main() -> int:
         print(f"bin/lab: '{options.command}' needs root. Run: sudo bin/lab {options.command}", file=sys.stderr)
         return 1
     try:
-        return _run(options)
+        status = _run(options)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # The reader, such as head, has seen enough; Python would report it once more when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except LabError as error:
         print(f"bin/lab: {error}", file=sys.stderr)
         return 1

@@ -591,6 +591,15 @@ class Site:
         return Response(self.outcome, "Reason", {}, b"")
 
 
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "lab", "env"]
+    done = subprocess.run(command, cwd=layout.REPOSITORY, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("outcome", "line"),
     [
