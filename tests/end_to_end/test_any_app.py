@@ -19,7 +19,7 @@ from conftest import Visits
 from support.hosts import live, on_host, units
 from support.plays import play
 
-from lab import operations
+from lab import git_server, operations
 from lab.layout import AWS_ENDPOINT, SITE_CA
 from lab.repositories import address, publish, remove
 from lab.visitor import Visitor
@@ -322,6 +322,16 @@ def token() -> str:
 
 
 @pytest.fixture(scope="module")
+def repository_token() -> Iterator[str]:
+    """The token that the git server requires for the package's repository."""
+    found = f"token-{uuid.uuid4().hex}"
+    file = git_server.token_file("parcel")
+    file.write_text(f"deploy:{found}")
+    yield found
+    file.unlink()
+
+
+@pytest.fixture(scope="module")
 def index_password() -> Iterator[str]:
     """The password of the package index, which runs on the host meanwhile."""
     password = uuid.uuid4().hex
@@ -332,12 +342,16 @@ def index_password() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def parcel(token: str, index_password: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Options]:
+def parcel(
+    token: str, index_password: str, repository_token: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Options]:
     """Options that deploy the package with every setting; its tables are removed afterwards."""
     publish("parcel", "main", version(1, 1), message="Version 1")
     yield settings(
         tmp_path_factory.mktemp("parcel"),
         app_repository=address("parcel"),
+        app_repository_user="deploy",
+        app_repository_token=encrypted(repository_token),
         app_entry="parcel:create_app()",
         app_setup_commands=["python -m parcel.schema upgrade"],
         app_schema_command="python -m parcel.schema current",
@@ -386,10 +400,12 @@ def test_a_package_is_deployed_with_every_setting(undisturbed: Visits, parcel: O
 
 
 def test_a_secret_is_in_no_file_and_in_no_environment(
-    site: Visitor, parcel: Options, token: str, secret: dict[str, Any]
+    site: Visitor, parcel: Options, token: str, repository_token: str, secret: dict[str, Any]
 ) -> None:
     """Search the initial environments and arguments of processes in /proc, and the files of the host."""
-    searched = [text.encode() for text in (token, secret["password"], quote(secret["password"], safe=""))]
+    searched = [
+        text.encode() for text in (token, repository_token, secret["password"], quote(secret["password"], safe=""))
+    ]
     script = f"""
 import glob, os
 searched = {searched!r}

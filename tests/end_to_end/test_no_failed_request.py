@@ -131,6 +131,32 @@ def test_no_request_fails_while_a_name_is_added(load: Loads) -> None:
 
 
 @pytest.mark.soak
+def test_a_closed_site_responds_to_each_request_and_can_be_changed(change: Change) -> None:
+    """Maintenance mode under load, with a renewal and a deploy meanwhile: each request gets the site or the page."""
+    site = visitor_of("web-1")
+    serial = site.certificate()["serialNumber"]
+    settings = on_host("systemctl show --property=Environment --value certbot.service")
+    with Load(replace(loads.plan(), addresses=(site.address,))) as load:
+        play("playbooks/maintenance_mode.yml", "-e", "maintenance=on").passed()
+        assert site.get("/").status == 503
+        assert site.get("/healthz").status == 200
+        on_host(f"sudo env {settings} certbot renew --force-renewal --no-random-sleep-on-renew")
+        assert wait_for_certificate(other_than=serial) != serial
+        deploy(change.ref).passed()
+        assert shown("web-1") == change.mark
+        play("playbooks/maintenance_mode.yml", "-e", "maintenance=off").passed()
+        time.sleep(3)
+    loads.record("maintenance mode", load.result)
+    outcomes = [visit.outcome for visit in load.result.visits]
+    assert set(outcomes) <= {"200", "201", "304", "503"}, str(load.result)
+    closed = [number for number, outcome in enumerate(outcomes) if outcome == "503"]
+    assert len(closed) > 100
+    # Open before and after.
+    assert closed[0] > 0
+    assert closed[-1] < len(outcomes) - loads.RATE
+
+
+@pytest.mark.soak
 def test_no_request_fails_while_a_host_of_an_earlier_version_is_taken_over(load: Loads) -> None:
     """Its units and the names of its files are those of tests/data/former_layout."""
     former = "0123456789ab-012345"

@@ -6,14 +6,15 @@ from support.hosts import live
 from support.plays import play
 
 from lab import operations
-from lab.layout import CGROUP, GATEWAY
+from lab.layout import CGROUP
+from lab.repositories import APP, address
 from lab.visitor import Visitor
 
 
 def test_an_unknown_ref_is_refused(site: Visitor) -> None:
     before = live()
     played = play("playbooks/deploy.yml", "--extra-vars", "app_ref=no-such-branch").refused()
-    assert f"was not fetched from git://{GATEWAY}/app.git at 'no-such-branch'" in played.stdout
+    assert f"was not fetched from {address(APP)} at 'no-such-branch'" in played.stdout
     assert "Fix app_ref" in played.stdout
     assert "no such branch, tag or commit. It has: lab, main." in played.stdout
     assert live() == before

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -121,7 +122,9 @@ def kill_during(at: str, seconds: float, *arguments: str) -> None:
         time.sleep(seconds)
         # Ansible's workers have their own sessions, so killing the process group is not enough.
         for number in [process.pid, *_descendants(process.pid)]:
-            os.kill(number, signal.SIGKILL)
+            # A worker may end between the listing and the signal.
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
 
 
 def _descendants(process: int) -> list[int]:
