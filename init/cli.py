@@ -99,12 +99,14 @@ def _run(options: argparse.Namespace) -> int:
     _set_key(answers)
     _print_findings(report)
     text = settings_file.render(options.env, answers, report.findings)
+    notes = [*_notes_of_answers(answers), *report.notes]
     if options.show:
+        _print_notes(notes, str(answers["app_name"]))
         print(text)
         return 0
     written = settings_file.write(options.env, text, answers["aws_region"])
     print(f"Written: {', '.join(str(path.relative_to(ROOT)) for path in written)}\n")
-    _print_notes([*_notes_of_answers(answers), *report.notes, *problems(directory)], str(answers["app_name"]))
+    _print_notes([*notes, *problems(directory)], str(answers["app_name"]))
     _print_next(options.env)
     return 0
 

@@ -74,12 +74,13 @@ class Command:
 
 @dataclass(frozen=True)
 class Server:
-    """What the command of a web server says: entry ("" for none), worker class, directory, timeout in seconds (0 for none)."""
+    """What the command of a web server says: entry ("" for none), worker class, directory, timeout in seconds and workers (0 for none)."""
 
     entry: str
     worker_class: str
     directory: str
     timeout: int
+    workers: int
     asgi: bool
     command: Command
 
@@ -193,31 +194,24 @@ def _read_compose(project: Project, path: str, hints: Hints) -> None:
         for command in (service.get("entrypoint"), service.get("command")):
             text = shlex.join(map(str, command)) if isinstance(command, list) else str(command or "")
             hints.commands += _commands(str(name), text, place)
-        test = (service.get("healthcheck") or {}).get("test") or ""
+        check = service.get("healthcheck")
+        test = (check.get("test") or "") if isinstance(check, dict) else ""
         hints.commands += _commands(
             HEALTH, " ".join(map(str, test[1:])) if isinstance(test, list) else str(test), place
         )
         _read_compose_environment(service.get("environment") or {}, place, hints)
-        for volume in service.get("volumes") or []:
+        volumes = service.get("volumes")
+        for volume in volumes if isinstance(volumes, list) else []:
             if isinstance(volume, str) and volume.count(":") and not volume.startswith((".:", "./:", "./.:")):
-                inside = volume.split(":")[1]
-                # The directory of the app in the image is not known here; its last part is what counts.
-                hints.directories.append(
-                    (
-                        _inside(inside, PurePosixPath("/") / PurePosixPath(inside).parts[1])
-                        if inside.count("/") > 1
-                        else "",
-                        place,
-                    )
-                )
+                parts = PurePosixPath(volume.split(":")[1]).parts
+                # The directory of the app in the image is not known here: it is the first part.
+                hints.directories.append(("/".join(parts[2:]), place))
 
 
 def _read_compose_environment(environment: Any, place: Place, hints: Hints) -> None:
-    pairs = (
-        environment.items()
-        if isinstance(environment, dict)
-        else (str(line).partition("=")[::2] for line in environment)
-    )
+    if isinstance(environment, list):
+        environment = dict(str(line).partition("=")[::2] for line in environment)
+    pairs = environment.items() if isinstance(environment, dict) else ()
     for name, value in pairs:
         hints.variables.setdefault(str(name), (str(value or ""), place))
 
@@ -233,7 +227,7 @@ def _read_scripts(project: Project, hints: Hints) -> None:
         text = project.text(path)
         if not text.startswith("#!") and not name.endswith(".sh"):
             continue
-        joined = re.sub(r"\\\n\s*", lambda found: " ", text)
+        joined = _with_defaults(re.sub(r"\\\n\s*", " ", text), path, hints)
         for number, line in enumerate(joined.splitlines(), 1):
             if line.strip() and not line.lstrip().startswith("#"):
                 commands = _commands(WEB, re.sub(r"^\s*(?:then|do|else|if|while)\s+", "", line), Place(path, number))
@@ -243,6 +237,16 @@ def _read_scripts(project: Project, hints: Hints) -> None:
                     for c in commands
                     if c.server or c.program in ("flask", "alembic")
                 ]
+
+
+def _with_defaults(text: str, path: str, hints: Hints) -> str:
+    """Return a script with the defaults of its variables, and add the variables to the hints."""
+    defaults = dict(re.findall(r"\$\{(\w+):?-([^}$]*)\}", text))
+    for name, value in defaults.items():
+        line = text[: text.index(f"${{{name}")].count("\n") + 1
+        hints.variables.setdefault(name, (value.strip("\"'"), Place(path, line)))
+    text = re.sub(r"\$\{(\w+):?-([^}$]*)\}", r"\2", text)
+    return re.sub(r"\$\{?(\w+)\}?", lambda found: defaults.get(found[1], found[0]), text)
 
 
 def _commands(name: str, text: str, place: Place) -> list[Command]:
@@ -297,12 +301,14 @@ def parse_server(command: Command) -> Server | None:
         entry = options.get("-w") or options.get("--module") or entry
     if "--factory" in command.words and entry and not entry.endswith(")"):
         entry += "()"
+    workers = options.get("-w") or options.get("--workers") or ""
     timeout = options.get("-t") or options.get("--timeout") or ""
     return Server(
         entry,
         worker if re.fullmatch(r"[\w.]+", worker) else "",
         options.get("--chdir", ""),
         int(timeout) if timeout.isdigit() else 0,
+        int(workers) if workers.isdigit() else 0,
         command.program in ("uvicorn", "hypercorn", "daphne", "fastapi") or "uvicorn" in worker,
         command,
     )

@@ -24,7 +24,7 @@ _APP_CLASSES = ASGI_CLASSES | {
     "Eve": "Flask",
 }
 FACTORY = re.compile(r"(?:create|make|build|init|get)_?(?:\w+_)?(?:app|application|wsgi|server)|app_factory|factory")
-_READERS = re.compile(r"(?:os\.)?(?:environ\.get|getenv)|(?:env|config)(?:\.\w+)?|decouple\.config")
+_READERS = re.compile(r"\w*env\w*(?:\.\w+)?|config(?:\.\w+)?|decouple\.config")
 _NOT_READERS = re.compile(r"config\.(?!get$)\w+|env\.(?:read_env|escape_proxy|Env)")
 MISSING = object()
 
@@ -75,7 +75,7 @@ def literal(node: ast.expr | None) -> Any:
     """Return the value of a literal; None for another expression."""
     try:
         return ast.literal_eval(node) if node is not None else None
-    except ValueError:
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return None
 
 

@@ -69,6 +69,8 @@ class Paths:
         return self._called(node, depth) if isinstance(node, ast.Call) else None
 
     def _attribute(self, node: ast.Attribute, depth: int) -> PurePosixPath | None:
+        if dotted(node) in ("os.pardir", "os.path.pardir"):
+            return PurePosixPath("..")
         if node.attr == "instance_path":
             return (self._root.parent if self._root != self._cwd else self._root) / "instance"
         if node.attr == "root_path":
@@ -132,5 +134,5 @@ def sqlite_file(node: ast.expr, paths: Paths) -> str | None:
     text = literal(node)
     if isinstance(text, str) and text.startswith("sqlite:"):
         file = text.partition("///")[2]
-        return file if file and not file.startswith("/") else ""
+        return file if file and not file.startswith(("/", ":")) else ""
     return None

@@ -29,6 +29,8 @@ class Project:
         self._known = frozenset(source.files)
         self._submodules = frozenset(name for name in source.files if (source.top / name).is_dir())
         self._texts: dict[str, str] = {}
+        # Python files with invalid syntax.
+        self.unparsed: list[Place] = []
 
     def has(self, path: str | PurePosixPath) -> bool:
         """Return whether git tracks a file."""
@@ -44,7 +46,7 @@ class Project:
             file = self.source.top / path
             # A link could lead out of the repository.
             readable = self.has(path) and not file.is_symlink() and file.is_file() and file.stat().st_size <= _LARGEST
-            self._texts[path] = file.read_text(encoding="utf-8", errors="replace") if readable else ""
+            self._texts[path] = file.read_text(encoding="utf-8-sig", errors="replace") if readable else ""
         return self._texts[path]
 
     def toml(self, path: str) -> dict[str, Any]:
@@ -67,11 +69,17 @@ class Project:
 
     @cached_property
     def modules(self) -> dict[str, Module]:
-        """The app's Python modules by path, without tests, examples and those with invalid syntax."""
+        """The app's Python modules by path, without tests, examples and those that can't be parsed."""
         parsed = {}
         for path in self.named(r".*\.py"):
             try:
-                parsed[path] = Module(path, self.text(path))
-            except (SyntaxError, ValueError):
-                continue
+                module = Module(path, self.text(path))
+                # Nested too deeply, which no person writes.
+                _ = module.aliases, module.reads, module.apps, module.routes, module.registered
+            except SyntaxError as error:
+                self.unparsed.append(Place(path, error.lineno or 0))
+            except (ValueError, RecursionError, MemoryError):
+                self.unparsed.append(Place(path))
+            else:
+                parsed[path] = module
         return parsed

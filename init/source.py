@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from init.report import InitError, Report
+from init.settings_check import problem
 
 _TIMEOUT = 300
 _URL = re.compile(r"[a-z][a-z0-9+]*://|[^\s/]+@[^\s/:]+:|[^\s/]+:[^\s/\\]")
@@ -34,17 +35,20 @@ class Source:
 
 @contextmanager
 def opened(source: str, ref: str, key: str, report: Report, subdir: str = "") -> Iterator[Source]:
-    """Yield the repository of a URL, cloned for as long as it is needed, or of a directory. Raises InitError when it can't be read.
+    """Yield a clone of the repository of a URL or a directory, at a ref, for as long as it is needed. Raises InitError when it can't be read.
 
     `subdir` is the directory of the app in it, empty for that of the source.
     """
-    if Path(source).is_dir():
-        yield _directory(Path(source).resolve(), ref, subdir, report)
-    elif _URL.match(source):
-        with TemporaryDirectory(prefix="outport-init-") as directory:
-            yield _clone(source, ref, key, Path(directory), subdir, report)
-    else:
-        raise InitError(f"'{source}' is neither a directory nor the URL of a git repository.")
+    if ref and (wrong := problem("app_ref", ref)):
+        raise InitError(f"--ref: {wrong}")
+    with TemporaryDirectory(prefix="outport-init-") as directory:
+        clone = Path(directory) / "app"
+        if source and Path(source).is_dir():
+            yield _directory(Path(source).resolve(), ref, subdir, clone, report)
+        elif _URL.match(source):
+            yield _clone(source, ref, key, subdir, clone, report)
+        else:
+            raise InitError(f"'{source}' is neither a directory nor the URL of a git repository.")
 
 
 def _git(*arguments: str | Path, environment: dict[str, str] | None = None) -> str:
@@ -59,32 +63,35 @@ def _git(*arguments: str | Path, environment: dict[str, str] | None = None) -> s
     return done.stdout.strip()
 
 
-def _clone(url: str, ref: str, key: str, directory: Path, subdir: str, report: Report) -> Source:
+def _clone(url: str, ref: str, key: str, subdir: str, clone: Path, report: Report) -> Source:
     variables = {"GIT_SSH_COMMAND": f"ssh -i {key} -o IdentitiesOnly=yes -o BatchMode=yes"} if key else {}
     try:
-        _git("clone", "--quiet", "--depth=1", url, directory / "app", environment=variables)
-        top = directory / "app"
+        _git("clone", "--quiet", "--depth=1", url, clone, environment=variables)
         if ref:
-            _git("-C", top, "fetch", "--quiet", "--depth=1", "origin", ref, environment=variables)
-            _git("-C", top, "checkout", "--quiet", "--detach", "FETCH_HEAD", environment=variables)
+            _git("-C", clone, "fetch", "--quiet", "--depth=1", "origin", ref, environment=variables)
+            _git("-C", clone, "checkout", "--quiet", "--detach", "FETCH_HEAD", environment=variables)
     except InitError as error:
         raise InitError(
             f"{_without_credentials(url)[0]} was not fetched:\n{error}\nFix the URL or --ref; a private repository needs --deploy-key, "
             "or a clone of yours: bin/init DIRECTORY."
         ) from None
-    named = ref or _git("-C", top, "rev-parse", "--abbrev-ref", "HEAD")
-    return _source(top, subdir, url, named, report)
+    return _source(clone, subdir, url, ref or _git("-C", clone, "rev-parse", "--abbrev-ref", "HEAD"), report)
 
 
-def _directory(path: Path, ref: str, subdir: str, report: Report) -> Source:
+def _directory(path: Path, ref: str, subdir: str, clone: Path, report: Report) -> Source:
+    """Clone the repository of a directory: what is not committed is not deployed."""
     try:
-        top = Path(_git("-C", path, "rev-parse", "--show-toplevel"))
+        bare = _git("-C", path, "rev-parse", "--is-bare-repository") == "true"
+        top = path if bare else Path(_git("-C", path, "rev-parse", "--show-toplevel"))
         branch = _git("-C", path, "rev-parse", "--abbrev-ref", "HEAD")
     except InitError:
         raise InitError(
             f"{path} has no commits, and the hosts fetch the app from git. Run there: git init && git add --all && git commit"
         ) from None
-    commit = _git("-C", top, "rev-parse", "HEAD")
+    try:
+        commit = _git("-C", top, "rev-parse", "--verify", "--end-of-options", f"{ref or 'HEAD'}^{{commit}}")
+    except InitError:
+        raise InitError(f"--ref: {top} has no branch, tag or commit '{ref}'.") from None
     try:
         url = _git("-C", top, "remote", "get-url", "origin")
     except InitError:
@@ -93,10 +100,14 @@ def _directory(path: Path, ref: str, subdir: str, report: Report) -> Source:
             "The repository has no remote 'origin'. The lab fetches it from this directory; hosts on AWS need a git server: "
             "push it, and set app_repository."
         )
-    if _git("-C", top, "status", "--porcelain", "--untracked-files=no"):
-        report.note("The directory has changes that are not committed. Only commits are deployed.")
-    subdir = subdir or (str(path.relative_to(top)) if path != top else "")
-    return _source(top, subdir, url, ref or (branch if branch != "HEAD" else commit), report)
+    if not bare and _git("-C", top, "status", "--porcelain", "--untracked-files=no"):
+        report.note(
+            "The directory has changes that are not committed. They were not read, and only commits are deployed."
+        )
+    _git("clone", "--quiet", "--shared", "--no-checkout", top, clone)
+    _git("-C", clone, "checkout", "--quiet", "--detach", commit)
+    subdir = subdir or ("" if path == top else str(path.relative_to(top)))
+    return _source(clone, subdir, url, ref or (branch if branch != "HEAD" else commit), report)
 
 
 def _source(top: Path, subdir: str, url: str, ref: str, report: Report) -> Source:

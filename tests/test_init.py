@@ -96,6 +96,7 @@ CATALOGUE: dict[str, dict[str, Any]] = {
     "forum": {
         "app_entry": "forum:create_app()",
         "gunicorn_worker_class": "gevent",
+        "gunicorn_workers": 1,
         "app_extra_requirements": ["gunicorn[gevent]"],
         "app_timeout": 60,
         "app_setup_commands": ["flask --app forum db upgrade"],
@@ -269,6 +270,17 @@ REQUIREMENTS = {
         {"poetry.lock": "", "pyproject.toml": "[tool.poetry.dependencies]\npython = '~3.12'\n"},
         {"app_python": "3.12"},
     ),
+    "two constraints": (
+        {
+            "poetry.lock": "",
+            "pyproject.toml": "[project]\nname='a'\nversion='1'\nrequires-python='>=3.8'\n[tool.poetry.dependencies]\npython='<3.12'\n",
+        },
+        {"web_image_name": "debian-12-amd64-*"},
+    ),
+    "values of other types": (
+        {"requirements.txt": "", "pyproject.toml": "[tool]\npoetry = 5\n[project]\ndependencies = 'x'\n"},
+        {"app_python": None},
+    ),
     "any Python": (
         {"pyproject.toml": "[project]\nname='a'\nversion='1'\nrequires-python = '>=3.9'\n"},
         {"app_python": None, "web_image_name": None},
@@ -319,6 +331,11 @@ VARIABLES = {
             "database": "mysql",
         },
     ),
+    "a database for tests": (
+        "import os\nA = os.environ.get('TEST_DATABASE_URL')\nB = os.environ.get('DEV_DATABASE_URL')\nC = os.environ.get('DATABASE_URL')\n",
+        {"app_database_variables": {"DATABASE_URL": "sqlalchemy-pymysql"}},
+    ),
+    "a reader of its own": ("DEBUG = envbool('DEBUG', 'True')\n", {"app_environment": {"DEBUG": "0"}}),
     "a host alone is no database": ("import os\nHOST = os.environ.get('DB_HOST')\n", {"database": "none"}),
     "from os import environ": (
         "from os import environ as e\nURL = e['SQLALCHEMY_DATABASE_URI']\n",
@@ -394,6 +411,7 @@ WRITES = {
     "SQLite of Flask-SQLAlchemy": ("app.config['SQLALCHEMY_DATABASE_URI'] = 'sqlite:///shop.db'\n", ["instance"]),
     "sqlite3": ("import sqlite3\nsqlite3.connect('data/shop.db')\n", ["data"]),
     "the instance directory": ("import os\nos.makedirs(app.instance_path)\n", ["instance"]),
+    "SQLite in memory": ("app.config['SQLALCHEMY_DATABASE_URI'] = 'sqlite:///:memory:'\n", None),
     "one inside another": ("import os\nos.makedirs('data')\nos.makedirs('data/cache')\n", ["data"]),
     "somewhere else": (
         "import os\nos.makedirs('/var/lib/shop')\nUPLOAD_FOLDER = '/tmp/uploads'\nos.makedirs('../x')\n",
@@ -420,6 +438,7 @@ HEALTH = {
         "@app.route('/')\n@login_required\ndef home():\n    return ''\n\n@app.route('/account/login')\ndef login():\n    return ''\n",
         "/account/login",
     ),
+    "the shortest of its pages": ("@app.get('/api/tags')\ndef tags():\n    return ''\n", "/api/tags"),
     "of POST only": ("@app.post('/status')\ndef status():\n    return ''\n", "/"),
     "with a variable part": ("@app.get('/health/<name>')\ndef status(name):\n    return ''\n", "/"),
 }
@@ -453,7 +472,73 @@ def test_processes_of_a_procfile_are_found(detect: Detect) -> None:
     report = detect({"app.py": FLASK, "requirements.txt": "flask\ncelery\n", "Procfile": procfile})
     assert report.get("app_processes") == {"worker": "sh -c 'celery -A app worker -c $CONCURRENCY'"}
     assert report.get("app_single_processes") == {"beat": "celery -A app beat"}
-    assert report.get("app_setup_commands") == ["python manage.py seed", "flask db upgrade"]
+    assert report.get("app_setup_commands") == ["python manage.py seed", "flask --app app db upgrade"]
+
+
+def test_a_variable_of_the_image_selects_the_configuration(detect: Detect) -> None:
+    dockerfile = "FROM python:3.13\nENV FLASK_CONFIG=docker SECRET_TOKEN=abc DATA_ROOT=/data\n"
+    code = "import os\nA = os.getenv('FLASK_CONFIG') or 'default'\nB = os.getenv('SECRET_TOKEN')\nC = os.getenv('DATA_ROOT')\n"
+    report = detect(settings(code) | {"Dockerfile": dockerfile})
+    assert report.get("app_environment") == {"FLASK_CONFIG": "docker"}
+
+
+def test_defaults_of_a_start_script_count(detect: Detect) -> None:
+    script = (
+        "#!/bin/bash\nWORKER_CLASS=${WORKER_CLASS:-gevent}\nSECRET_KEY=${SECRET_KEY:-}\n"
+        'exec gunicorn "shop:create_app()" --bind "0.0.0.0:${PORT:-8000}" --worker-class "$WORKER_CLASS"\n'
+    )
+    code = (
+        "import os\nfrom flask import Flask\ndef create_app():\n    return Flask(__name__)\n"
+        "HERE = os.path.dirname(__file__)\nCACHE_DIR = os.path.join(HERE, os.pardir, '.data', 'cache')\n"
+    )
+    report = detect({"shop/__init__.py": code, "requirements.txt": "flask\n", "docker-entrypoint.sh": script})
+    assert report.get("app_entry") == "shop:create_app()"
+    assert report.get("gunicorn_worker_class") == "gevent"
+    assert report.get("app_generated_secrets") == ["SECRET_KEY"]
+    assert report.get("app_shared_directories") == [".data/cache"]
+
+
+def test_one_worker_stays_one(detect: Detect) -> None:
+    report = detect(
+        {"app.py": FLASK, "requirements.txt": "flask\n", "Procfile": "web: gunicorn -k eventlet -w 1 app:app\n"}
+    )
+    assert report.get("gunicorn_workers") == 1
+    assert report.get("gunicorn_worker_class") == "eventlet"
+
+
+@pytest.mark.parametrize("shape", ["yes", "{test: 1}", "[1]"])
+def test_odd_files_are_no_obstacle(detect: Detect, shape: str) -> None:
+    odd = {
+        "compose.yaml": f"services: {{web: {{build: ., healthcheck: {shape}, command: {shape}, volumes: {shape}, environment: {shape}}}}}\n",
+        "Procfile": "\ufeffweb: gunicorn app:app\r\n",
+        "deep.py": "x = " + "(" * 5000 + ")" * 5000 + "\n",
+        "chain.py": "x = a" + ".b" * 20000 + "\n",
+        "sum.py": "x = 1" + " + 1" * 50000 + "\n",
+        "latin.py": "# -*- coding: latin-1 -*-\nx = 1\n",
+    }
+    report = detect({"app.py": f"\ufeff{FLASK}", "requirements.txt": "\ufeffflask\n", **odd})
+    assert report.get("app_entry") == "app:app"
+
+
+def test_a_file_that_cannot_be_parsed_is_named(detect: Detect) -> None:
+    with pytest.raises(InitError, match=r"No app was found(.|\n)*app\.py:2 can't be parsed as Python\."):
+        detect({"app.py": "from flask import Flask\napp = Flask(\n", "requirements.txt": "flask\n"})
+
+
+def test_what_is_not_committed_is_not_read(detect: Detect, tmp_path: Path) -> None:
+    detect({"app.py": FLASK, "requirements.txt": "flask\n"})
+    (tmp_path / "app/app.py").write_text("broken(\n")
+    report = read(tmp_path / "app")
+    assert report.get("app_entry") == "app:app"
+    assert [note for note in report.notes if "changes that are not committed" in note]
+
+
+def test_a_bare_repository_and_a_ref_are_read(tutorial: Path, tmp_path: Path) -> None:
+    catalogue.run(tutorial, "git", "tag", "v1")
+    catalogue.run(tmp_path, "git", "clone", "--quiet", "--bare", str(tutorial), "bare.git")
+    with opened(str(tmp_path / "bare.git"), "v1", "", Report()) as source:
+        assert "flaskr/__init__.py" in source.files
+        assert source.ref == "v1"
 
 
 def test_services_of_compose_are_found(detect: Detect) -> None:
@@ -558,6 +643,8 @@ def test_settings_that_exist_are_not_overwritten(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--ref", "nosuch"], "has no branch, tag or commit 'nosuch'"),
+        (["--ref=--upload-pack=x"], '--ref: found "--upload-pack=x"'),
         (["--site-domain", "Example.com"], 'site_domain: found "Example.com". Allowed: a domain name in lower case'),
         (["--env", "Production"], '--env: found "Production"'),
         (["--set", "app_health=/x"], "--set app_health=/x: expected NAME=VALUE with the name of a setting"),
@@ -585,6 +672,7 @@ def test_an_invalid_answer_is_refused_before_anything_is_written(
         (lambda path: path / "nowhere", "is neither a directory nor the URL of a git repository"),
         (lambda path: path, "has no commits, and the hosts fetch the app from git"),
         (lambda path: f"file://{path}/nowhere", "was not fetched:"),
+        (lambda path: "", "'' is neither a directory nor the URL"),
     ],
 )
 def test_a_repository_that_cannot_be_read_is_refused(

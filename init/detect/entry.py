@@ -91,6 +91,7 @@ def detect(project: Project, hints: Hints, report: Report, wanted: str = "") -> 
         raise InitError(
             "No app was found: no WSGI or ASGI server in a Procfile, Dockerfile or script, and no Flask, Django, FastAPI, Starlette, Quart or "
             "Bottle app in the Python files. Name it: --set app_entry=module:callable"
+            + "".join(f"\n{place} can't be parsed as Python." for place in project.unparsed[:5])
         )
     report.add("app_entry", f"{entry.module}:{entry.attribute}", reason, place)
     report.add("app_subdir", entry.subdir, _why_subdir(project, entry))
@@ -225,6 +226,13 @@ def _set_workers(project: Project, run_by: list[Server], entry: Entry, report: R
         name = server.worker_class
         report.add("gunicorn_worker_class", name, f"gunicorn runs with {name}", server.command.place)
         report.add("app_extra_requirements", [f"gunicorn[{name}]"], f"for the worker class {name}")
+    if server and server.workers == 1:
+        report.add(
+            "gunicorn_workers",
+            1,
+            "the server has one worker, as an app with state in memory needs",
+            server.command.place,
+        )
     if server and server.timeout > 30:
         report.add(
             "app_timeout", min(server.timeout, 3600), f"gunicorn's timeout is {server.timeout} s", server.command.place

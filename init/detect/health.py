@@ -37,7 +37,16 @@ def detect(project: Project, entry: Entry, hints: Hints, report: Report) -> None
             return
     if entry.framework == "Django":
         _detect_of_django(project, report)
-    report.add("app_health_path", "/", "no health check was found; it has to respond with 200, not with a redirect")
+    pages = sorted(
+        (route for route in routes if not route.login and route.path.strip("/")), key=lambda route: len(route.path)
+    )
+    if not home and pages and "app_health_path" not in report.findings:
+        report.add("app_health_path", pages[0].path, "a page without a login, as far as can be seen", pages[0].place)
+    report.add("app_health_path", "/", "no health check was found")
+    path = report.get("app_health_path")
+    report.note(
+        f"app_health_path is {path}, because no health check was found. It has to respond with 200, not with a redirect."
+    )
 
 
 def _detect_of_django(project: Project, report: Report) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import PurePosixPath
+from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -58,8 +59,8 @@ def detect(project: Project, entry: Entry, hints: Hints, report: Report) -> set[
     _add_installed_by_docker(names, hints, report)
     _set_python(project, top, hints, report)
     _set_packages(names, report)
-    tool = project.toml(f"{top}pyproject.toml")
-    groups = [*tool.get("dependency-groups", {}), *tool.get("tool", {}).get("poetry", {}).get("group", {})]
+    content = project.toml(f"{top}pyproject.toml")
+    groups = [*_table(content, "dependency-groups"), *_table(content, "tool", "poetry", "group")]
     for group in groups:
         if group in ("prod", "production", "deploy") and file.endswith((".lock", "pyproject.toml")):
             report.add(
@@ -68,12 +69,20 @@ def detect(project: Project, entry: Entry, hints: Hints, report: Report) -> set[
     return names
 
 
+def _table(content: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return a table of a TOML file; empty when there is none, or a value of another type."""
+    for name in names:
+        found = content.get(name)
+        content = found if isinstance(found, dict) else {}
+    return content
+
+
 def _declares(project: Project, file: str) -> bool:
     """Return whether a pyproject.toml or a setup.py has requirements or makes a package; many only configure tools."""
     if file.endswith("setup.py"):
         return True
     content = project.toml(file)
-    return "project" in content or "poetry" in content.get("tool", {})
+    return "project" in content or "poetry" in _table(content, "tool")
 
 
 def _no_requirements(project: Project, top: str) -> str:
@@ -88,11 +97,17 @@ def _names(project: Project, file: str, seen: set[str]) -> set[str]:
     """Return the names in a requirements file, a lock file or a pyproject.toml."""
     seen.add(file)
     if file.endswith(".lock"):
-        return {canonicalize_name(package["name"]) for package in project.toml(file).get("package", [])}
+        packages = project.toml(file).get("package") or []
+        return {
+            canonicalize_name(str(package["name"]))
+            for package in packages
+            if isinstance(package, dict) and "name" in package
+        }
     if file.endswith(".toml"):
         content = project.toml(file)
-        poetry = content.get("tool", {}).get("poetry", {}).get("dependencies", {})
-        return {*_parsed(content.get("project", {}).get("dependencies", [])), *map(canonicalize_name, poetry)}
+        listed = _table(content, "project").get("dependencies") or []
+        poetry = _table(content, "tool", "poetry", "dependencies")
+        return {*_parsed(list(map(str, listed))), *map(canonicalize_name, poetry)}
     if file.endswith(".py"):
         return {
             canonicalize_name(found)
@@ -149,10 +164,9 @@ def _add_installed_by_docker(names: set[str], hints: Hints, report: Report) -> N
 
 def _set_python(project: Project, top: str, hints: Hints, report: Report) -> None:
     content = project.toml(f"{top}pyproject.toml")
-    poetry = content.get("tool", {}).get("poetry", {}).get("dependencies", {}).get("python", "")
-    wanted = content.get("project", {}).get("requires-python") or (
-        _of_poetry(poetry) if isinstance(poetry, str) else ""
-    )
+    poetry = _table(content, "tool", "poetry", "dependencies").get("python", "")
+    declared = _table(content, "project").get("requires-python", "")
+    wanted = ",".join(text for text in (str(declared), _of_poetry(poetry) if isinstance(poetry, str) else "") if text)
     place = project.place(f"{top}pyproject.toml", "python")
     try:
         allowed = SpecifierSet(wanted)

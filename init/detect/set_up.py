@@ -19,12 +19,13 @@ def detect(project: Project, entry: Entry, hints: Hints, names: set[str], report
     release = [command for command in hints.commands if command.name == RELEASE]
     if release:
         for command in release:
-            report.add(
-                "app_setup_commands",
-                [simple(command, report.get("app_environment", {}))],
-                "the process 'release'",
-                command.place,
-            )
+            text = simple(command, report.get("app_environment", {}))
+            # The program needs the app's name, which the platform's own FLASK_APP gives it.
+            if command.program == "flask" and not {"--app", "-A"} & set(command.words):
+                text = text.replace("flask ", f"{flask} ", 1)
+            report.add("app_setup_commands", [text], "the process 'release'", command.place)
+        if "flask-migrate" in names and any("db upgrade" in command.text for command in release):
+            report.add("app_schema_command", f"{flask} db current", "Flask-Migrate shows the revision")
     elif entry.framework == "Django":
         report.add(
             "app_setup_commands",
@@ -33,8 +34,10 @@ def detect(project: Project, entry: Entry, hints: Hints, names: set[str], report
             Place(f"{top}manage.py"),
         )
     elif "flask-migrate" in names and (found := _migrations(project, top)):
-        report.add("app_setup_commands", [f"{flask} db upgrade"], "migrations of Flask-Migrate", Place(found))
-        report.add("app_schema_command", f"{flask} db current", "Flask-Migrate shows the revision")
+        directory = entry.relative(found).removesuffix("/env.py")
+        where = "" if directory == "migrations" else f" --directory {shlex.quote(directory)}"
+        report.add("app_setup_commands", [f"{flask} db upgrade{where}"], "migrations of Flask-Migrate", Place(found))
+        report.add("app_schema_command", f"{flask} db current{where}", "Flask-Migrate shows the revision")
     elif alembic and "/migrations/" not in f"/{alembic}":
         report.add("app_setup_commands", ["alembic upgrade head"], "migrations of Alembic", Place(alembic))
         report.add("app_schema_command", "alembic current", "Alembic shows the revision")
@@ -47,14 +50,12 @@ def detect(project: Project, entry: Entry, hints: Hints, names: set[str], report
 
 
 def _migrations(project: Project, top: str) -> str:
-    return next(
-        (
-            path
-            for path in project.files
-            if path.startswith(top) and path.endswith("/env.py") and "versions" in "".join(project.files)
-        ),
-        "",
+    """Return the environment file of Alembic's migrations; empty for none."""
+    versions = (
+        path for path in project.files if path.startswith(top) and "/versions/" in path and path.endswith(".py")
     )
+    found = (f"{path.partition('/versions/')[0]}/env.py" for path in versions)
+    return next((path for path in found if project.has(path)), "")
 
 
 def _detect_static_of_django(project: Project, entry: Entry, top: str, report: Report) -> None:

@@ -6,7 +6,7 @@ from init.commands import Hints
 from init.detect.entry import Entry
 from init.module import MISSING, Read
 from init.project import Project
-from init.report import Report
+from init.report import Place, Report
 
 # Random values that nobody has to know.
 GENERATED = re.compile(
@@ -22,6 +22,8 @@ _DATABASE_URL = re.compile(
 _DATABASE_PART = re.compile(
     r"(?:\w+_)?(?:DB|MYSQL|DATABASE|RDS|POSTGRES|PG|SQL)_?(?P<part>HOST(?:NAME)?|SERVER|USER(?:NAME)?|PASS(?:WORD)?|PASSWD|PORT|NAME|DB|DATABASE|SCHEMA)"
 )
+# Tests would create and drop tables.
+_NOT_PRODUCTION = re.compile(r"(?:^|_)(?:TEST|TESTING|DEV|DEVELOPMENT|CI|LOCAL|STAGING)_")
 _PARTS = {
     "HOST": "host",
     "HOSTNAME": "host",
@@ -89,15 +91,19 @@ def reads_of(project: Project, entry: Entry) -> dict[str, Read]:
 
 
 def database_urls(reads: dict[str, Read]) -> list[Read]:
-    """Return the variables with a database's URL."""
-    return [read for name, read in reads.items() if _DATABASE_URL.fullmatch(name) and "REDIS" not in name]
+    """Return the variables with the URL of production's database."""
+    return [
+        read
+        for name, read in reads.items()
+        if _DATABASE_URL.fullmatch(name) and "REDIS" not in name and not _NOT_PRODUCTION.search(name)
+    ]
 
 
 def database_parts(reads: dict[str, Read]) -> dict[str, tuple[str, Read]]:
     """Return the variables with a part of a database's address or credentials, each with its template; empty unless there is one of a password."""
     found = {}
     for name, read in reads.items():
-        if part := _DATABASE_PART.fullmatch(name):
+        if (part := _DATABASE_PART.fullmatch(name)) and not _NOT_PRODUCTION.search(name):
             found[name] = ("{" + _PARTS.get(part["part"], "dbname") + "}", read)
     return found if any(template == "{password}" for template, _ in found.values()) else {}
 
@@ -129,8 +135,14 @@ def detect(
             report.add("app_environment", {name: "0"}, f"debugging is on without {name}", read.place)
         elif name == "LOG_TO_STDOUT":
             report.add("app_environment", {name: "1"}, "the log goes to the journal", read.place)
+        elif name in hints.variables and _is_setting_of_an_image(name, *hints.variables[name]):
+            value, place = hints.variables[name]
+            report.add("app_environment", {name: value}, f"the image sets {name}", place)
         elif read.required:
             others.append(read)
+    for name, (_, place) in sorted(hints.variables.items()):
+        if name not in reads and GENERATED.fullmatch(name) and not _OTHERS_SECRET.fullmatch(name):
+            report.add("app_generated_secrets", [name], f"sets {name}; a random value is generated", place)
     if "FLASK_APP" in hints.variables and any(
         re.match(r"flask (?!--app)", command) for command in report.get("app_setup_commands", [])
     ):
@@ -144,6 +156,12 @@ def detect(
             f"ansible-playbook playbooks/encrypt.yml -e secret_name={read.name}",
             read.place,
         )
+
+
+def _is_setting_of_an_image(name: str, value: str, place: Place) -> bool:
+    """Return whether a variable of a Dockerfile, which is for production, is one for any host: no path of the image, no secret."""
+    plain = value and not re.search(r"[/$]", value) and not re.search(r"SECRET|PASSWORD|TOKEN|KEY|URL|HOST", name)
+    return bool(plain) and "Dockerfile" in place.path
 
 
 def _uses_redis(names: set[str]) -> bool:
