@@ -104,6 +104,13 @@ def settings_files(directory: Path) -> list[Path]:
     return files + sorted(path for path in candidates[0].glob("*") if path.suffix in (".yml", ".yaml"))
 
 
+def plain(value: Any) -> Any:
+    """Return a list or dict that does not belong to Ansible, whose own are copied with all variables."""
+    if isinstance(value, Mapping):
+        return {key: plain(one) for key, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, list) else value
+
+
 def check_value(spec: Mapping[str, Any], value: Any) -> str | None:
     """Return what was found when the value is not allowed, else None."""
     if value is None or value in ("", [], {}):
@@ -112,7 +119,7 @@ def check_value(spec: Mapping[str, Any], value: Any) -> str | None:
     if spec["type"] == "list" and not isinstance(value, list):
         return found  # the validator would split a string at commas
     argument = {key: spec[key] for key in ARGUMENT_KEYS if key in spec}
-    result = ArgumentSpecValidator({"value": argument}).validate({"value": value})
+    result = ArgumentSpecValidator({"value": argument}).validate({"value": plain(value)})
     if result.error_messages or (isinstance(value, bool) and spec["type"] != "bool"):
         return found
     valid = result.validated_parameters["value"]
