@@ -87,12 +87,11 @@ class Server:
 
 @dataclass
 class Hints:
-    """The commands, and the variables, mounted directories and images of Docker and Compose files."""
+    """The commands, variables and mounted directories of Docker and Compose files."""
 
     commands: list[Command] = field(default_factory=list)
     variables: dict[str, tuple[str, Place]] = field(default_factory=dict)
     directories: list[tuple[str, Place]] = field(default_factory=list)
-    images: list[tuple[str, Place]] = field(default_factory=list)
     pythons: list[tuple[str, Place]] = field(default_factory=list)
 
 
@@ -185,12 +184,9 @@ def _read_compose(project: Project, path: str, hints: Hints) -> None:
     except (yaml.YAMLError, AttributeError):
         return
     for name, service in services.items() if isinstance(services, dict) else ():
-        if not isinstance(service, dict):
+        if not isinstance(service, dict) or not service.get("build"):
             continue
         place = project.place(path, f"{name}:")
-        if not service.get("build"):
-            hints.images.append((str(service.get("image", "")), place))
-            continue
         for command in (service.get("entrypoint"), service.get("command")):
             text = shlex.join(map(str, command)) if isinstance(command, list) else str(command or "")
             hints.commands += _commands(str(name), text, place)
