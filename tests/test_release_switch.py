@@ -53,6 +53,8 @@ class Host:
         self.now = 0.0
         self.directory = directory
         self.active = {f"shop@{OLD}.service"}
+        # Whether the last stop waited until the service had completed its requests.
+        self.waited = False
         # The behaviour of the new release over time.
         self.exits_at = self.worker_dies_at = float("inf")
         self.restarts = 0
@@ -103,8 +105,9 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
         def start(self) -> None:
             found.active.add(self.service)
 
-        def stop(self, at_once: bool = False) -> None:
+        def stop(self, at_once: bool = False, wait: bool = True) -> None:
             found.active.discard(self.service)
+            found.waited = wait
 
         def log(self) -> list[str]:
             died = "[1] [ERROR] Worker (pid:7) was sent SIGKILL! Perhaps out of memory?"
@@ -147,6 +150,30 @@ def test_a_good_release_replaces_the_live_one(host: Host) -> None:
     assert (host.directory / "releases" / NEW / "schema").read_text() == "7"
     assert found.phases["ready"] == pytest.approx(6, abs=0.5)
     assert host.history[0]["outcome"] == "done"
+
+
+def test_a_switch_does_not_wait_for_the_long_requests_of_the_former_release(host: Host) -> None:
+    run(host)
+    assert not host.waited
+
+
+def test_a_refused_release_is_stopped_before_the_switch_ends(host: Host) -> None:
+    host.exits_at = 9
+    refused(host)
+    assert host.waited
+
+
+def test_a_release_that_completes_its_requests_is_none_to_stop(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next run changes nothing meanwhile."""
+    found = run(host)
+    former = f"shop@{OLD}.service"
+    host.active.add(former)
+    assert found.others() == [former]
+    inner = switch.state_of
+    ending = State("deactivating", "success", 1, 0)
+    monkeypatch.setattr(switch, "state_of", lambda unit: ending if unit == former else inner(unit))
+    assert found.others() == []
+    assert switch.Switch(found.options | {"root": str(host.directory)}, {}).is_done()
 
 
 def test_a_verified_release_skips_the_readiness_delay(host: Host) -> None:

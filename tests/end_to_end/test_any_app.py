@@ -6,7 +6,8 @@ import hashlib
 import json
 import ssl
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,9 @@ def add():
 ECHO = {
     "requirements.txt": "",
     "echo.py": """\
+import asyncio
+
+
 async def app(scope, receive, send):
     if scope["type"] == "websocket":
         await receive()
@@ -83,6 +87,7 @@ async def app(scope, receive, send):
         while (event := await receive())["type"] == "websocket.receive":
             await send({"type": "websocket.send", "text": event["text"] + " VERSION"})
     elif scope["type"] == "http":
+        await asyncio.sleep(float(scope["query_string"] or 0))
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
         await send({"type": "http.response.body", "body": b"ok"})
 """,
@@ -313,6 +318,56 @@ async def assert_websocket_is_closed_by_a_deploy(options: Options, version: dict
         async with connect() as socket:
             await socket.send_str("hello")
             assert await socket.receive_str(timeout=10) == "hello two"
+
+
+@pytest.mark.soak
+def test_a_long_request_is_completed_by_the_former_release_after_the_deploy(tmp_path: Path) -> None:
+    publish("echo", "main", ECHO)
+    options = without_database(tmp_path, "echo", "echo:app", app_timeout=360, gunicorn_worker_class="asgi")
+    play("site.yml", *options).passed()
+    asyncio.run(assert_request_outlives_a_deploy(options, seconds=300))
+    asyncio.run(assert_rollback_ends_a_request(options, seconds=300))
+
+
+async def assert_request_outlives_a_deploy(options: Options, seconds: int) -> None:
+    """Send a request that takes some seconds; a deploy meanwhile ends first, and so does a second run, which changes nothing."""
+    former = live()
+    async with long_request(seconds) as request:
+        publish("echo", "main", ECHO | {"README": "Version 2"}, onto="main")
+        (await asyncio.to_thread(play, "playbooks/deploy.yml", *options)).passed()
+        assert not request.done()
+        assert live() != former
+        assert (await asyncio.to_thread(play, "playbooks/deploy.yml", *options)).passed().changed == []
+        assert not request.done()
+        response = await request
+        assert (response.status, await response.text()) == (200, "ok")
+    assert units() == {f"listings@{live()}.service"}
+
+
+async def assert_rollback_ends_a_request(options: Options, seconds: int) -> None:
+    """Roll back to a release that still completes a request: it starts again at once, and the request fails."""
+    former = live()
+    async with long_request(seconds) as request:
+        publish("echo", "main", ECHO | {"README": "Version 3"}, onto="main")
+        (await asyncio.to_thread(play, "playbooks/deploy.yml", *options)).passed()
+        assert not request.done()
+        (await asyncio.to_thread(play, "playbooks/rollback.yml", *options)).passed()
+        assert live() == former
+        assert (await request).status == 502
+    assert units() == {f"listings@{former}.service"}
+
+
+@asynccontextmanager
+async def long_request(seconds: int) -> AsyncIterator[asyncio.Future[aiohttp.ClientResponse]]:
+    """Send a request to the site that takes some seconds."""
+    site = operations.visitor()
+    trust = ssl.create_default_context(cafile=str(SITE_CA))
+    timeout = aiohttp.ClientTimeout(seconds + 60)
+    async with aiohttp.ClientSession(headers={"Host": site.domain}, timeout=timeout) as session:
+        sent = session.get(f"https://{site.address}/?{seconds}", ssl=trust, server_hostname=site.domain)
+        request = asyncio.ensure_future(sent)
+        await asyncio.sleep(1)
+        yield request
 
 
 @pytest.fixture(scope="module")

@@ -25,9 +25,9 @@ def releases() -> set[str]:
 
 
 def units() -> set[str]:
-    """Return the app's loaded services on the first host."""
+    """Return the app's loaded services on the first host, except those that complete their last requests."""
     lines = on_host("systemctl list-units --plain --no-legend 'listings@*.service' 'listings-*@*.service'").splitlines()
-    return {line.split()[0] for line in lines}
+    return {line.split()[0] for line in lines if line.split()[2] != "deactivating"}
 
 
 def visitor_of(host: str) -> Visitor:

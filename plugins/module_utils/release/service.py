@@ -31,6 +31,9 @@ class WebService:
     def start(self) -> None:
         """Start it on its own socket and enable it at boot."""
         systemctl("daemon-reload")
+        if self.draining():
+            # It is wanted now, as for a rollback: what is left of its former requests must not delay that.
+            self._kill()
         if self.state().active == "failed":
             systemctl("reset-failed", self.service)
         systemctl("enable", self.socket, self.service)
@@ -50,16 +53,24 @@ class WebService:
         # Num, RefCount, Protocol, Flags, Type, St, Inode, Path; a connection that is not accepted has no inode yet.
         return sum(1 for line in lines if line.split()[6:] == ["0", self._path])
 
-    def stop(self, at_once: bool = False) -> None:
-        """Stop it after it has completed its requests, or at once, and disable it."""
+    def draining(self) -> bool:
+        """Return whether it is being stopped, and completes its requests."""
+        return self.state().active == "deactivating"
+
+    def stop(self, at_once: bool = False, wait: bool = True) -> None:
+        """Stop it after it has completed its requests, or at once, and disable it; without waiting, systemd completes that."""
         # Both in one step: a socket that remains for a moment would start the service again for a waiting connection.
         both = (self.service, self.socket)
-        if at_once and self.state().process:
-            systemctl("kill", "--signal=SIGKILL", self.service)
-        systemctl("disable", "--now", *both)
-        for unit in both:
+        if at_once:
+            self._kill()
+        systemctl("disable", "--now", *([] if wait else ["--no-block"]), *both)
+        for unit in both if wait else ():
             if state_of(unit).active == "failed":
                 systemctl("reset-failed", unit)
+
+    def _kill(self) -> None:
+        if self.state().process:
+            systemctl("kill", "--signal=SIGKILL", self.service)
 
     def log(self) -> list[str]:
         """Return the lines that it logged since this object was created."""

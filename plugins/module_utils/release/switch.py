@@ -73,9 +73,11 @@ class Switch:
         return [name for name in json.loads(file.read_text())["processes"] if name != "web"] if file.exists() else []
 
     def others(self) -> list[str]:
-        """Return the loaded units of other releases."""
+        """Return the loaded units of other releases, except those that systemd is stopping."""
         units = listed(*self.app.service_patterns, self.app.process_pattern)
-        return [unit for unit in units if release_of(unit) != self.release.id]
+        return [
+            unit for unit in units if release_of(unit) != self.release.id and state_of(unit).active != "deactivating"
+        ]
 
     def is_done(self) -> bool:
         """Return whether the release is live and verified, and no other one runs."""
@@ -247,7 +249,8 @@ class Switch:
         for other in sorted({release_of(unit) for unit in self.others()}):
             web = WebService(self.app, other)
             web.drain(self.options["drain_seconds"])
-            web.stop()
+            # A long request must not hold up the deploy, nor the next one.
+            web.stop(wait=False)
 
     def _link(self, link: Path, release: str) -> None:
         """Point a link at a release atomically."""
