@@ -248,6 +248,13 @@ def test_one_that_is_much_slower_is_rolled_back(host: Host) -> None:
     assert "the median response time was 2.00 s" in refused(host)
 
 
+def test_one_that_is_slow_for_a_moment_remains(host: Host) -> None:
+    """It was cold, or the host busy with something else: the monitoring goes on until its speed is known."""
+    host.traffic = lambda now: [entry(now, 200, 2 if now < 16 else 0.1)] * 5
+    assert run(host).phases["monitor"] > 2 * OPTIONS["monitor_seconds"]
+    assert host.live == NEW
+
+
 def test_the_first_release_cannot_be_rolled_back(host: Host) -> None:
     (host.directory / "live").unlink()
     host.active.clear()
