@@ -75,11 +75,14 @@ class Switch:
         return [name for name in json.loads(file.read_text())["processes"] if name != "web"] if file.exists() else []
 
     def others(self) -> list[str]:
-        """Return the loaded units of other releases, except those that systemd is stopping."""
-        units = listed(*self.app.service_patterns, self.app.process_pattern)
-        return [
-            unit for unit in units if release_of(unit) != self.release.id and state_of(unit).active != "deactivating"
+        """Return the loaded units of other releases, except those that systemd is stopping: a socket stops after its service."""
+        units = [
+            unit
+            for unit in listed(*self.app.service_patterns, self.app.process_pattern)
+            if release_of(unit) != self.release.id
         ]
+        ending = {unit for unit in units if state_of(unit).active == "deactivating"}
+        return [unit for unit in units if unit.replace(".socket", ".service") not in ending]
 
     def is_done(self) -> bool:
         """Return whether the release is live and verified, and no other one runs."""
