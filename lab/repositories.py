@@ -61,8 +61,8 @@ def remove_branch(name: str, branch: str) -> None:
 
 
 def remove(name: str) -> None:
-    """Remove a repository."""
-    shutil.rmtree(STATE / f"git/{name}.git")
+    """Remove a repository. Safe to repeat."""
+    shutil.rmtree(STATE / f"git/{name}.git", ignore_errors=True)
 
 
 def _git(bare: Path, index: str, *arguments: str, text: str | None = None) -> str:
