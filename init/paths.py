@@ -4,7 +4,8 @@ import ast
 from pathlib import PurePosixPath
 from typing import Any
 
-from init.module import Module, dotted, literal
+from init.module import Module
+from init.syntax import dotted, literal
 
 _SAME = {
     "abspath",

@@ -2,8 +2,8 @@
 
 from init.detect.entry import Entry
 from init.detect.variables import database_parts, database_urls
-from init.module import Read
 from init.project import Project
+from init.reads import Read
 from init.report import Report
 
 _DRIVERS = {"pymysql": "sqlalchemy-pymysql", "mysqlclient": "sqlalchemy-mysqlclient"}

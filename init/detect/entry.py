@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from init.apps import ASGI_CLASSES, App
 from init.commands import Hints, Server, servers
-from init.module import ASGI_CLASSES, App, Module
+from init.module import Module
 from init.project import Project
 from init.report import InitError, Place, Report
 

@@ -6,10 +6,11 @@ from pathlib import PurePosixPath
 
 from init.commands import Hints
 from init.detect.entry import Entry
-from init.module import Module, dotted, literal
+from init.module import Module
 from init.paths import Paths, sqlite_file
 from init.project import Project
 from init.report import Place, Report
+from init.syntax import dotted, literal
 
 _WRITTEN = re.compile(
     r"(?:\w+_)?(?:UPLOADS?|UPLOADED)(?:_\w+)?|MEDIA_ROOT|(?:\w+_)?(?:CACHE|DATA|STORAGE|LOGS?|FILES|SESSION_FILE|EXPORTS?|ATTACHMENTS?|BACKUPS?)_(?:DIR(?:ECTORY)?|FOLD(?:ER)|PATH|ROOT)"

@@ -4,9 +4,9 @@ import re
 
 from init.commands import HEALTH, Hints
 from init.detect.entry import Entry
-from init.module import Route
 from init.project import Project
 from init.report import Report
+from init.routes import Route
 
 _CHECKS = re.compile(r"/(?:[\w-]+/)*_?(?:healthz?|health[-_]?check|livez|readyz|livecheck|heartbeat|ping|up|status)/?")
 

@@ -6,9 +6,9 @@ import shlex
 from init.commands import BUILD, RELEASE, Hints, simple
 from init.detect.entry import Entry
 from init.detect.variables import reads_of
-from init.module import literal
 from init.project import Project
 from init.report import Place, Report
+from init.syntax import literal
 
 
 def detect(project: Project, entry: Entry, hints: Hints, names: set[str], report: Report) -> None:

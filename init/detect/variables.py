@@ -4,8 +4,8 @@ import re
 
 from init.commands import Hints
 from init.detect.entry import Entry
-from init.module import MISSING, Read
 from init.project import Project
+from init.reads import MISSING, Read
 from init.report import Place, Report
 
 # Random values that nobody has to know.
