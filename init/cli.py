@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from init import settings_file
-from init.commands import read_hints
 from init.detect import database, entry, files, health, processes, requirements, set_up, variables
 from init.project import Project
 from init.questions import QUESTIONS, ask, parse
 from init.report import InitError, Report
 from init.settings_check import ROOT, SPECS, problem, problems, role_variables
 from init.source import Source, opened
+from init.start_files import read_hints
 
 _DESCRIPTION = """Read an app's repository and write the settings of an environment, with the reason for each. No code of the app runs.
 Settings that exist are never overwritten. Without a terminal, the options and the defaults are the answers."""

@@ -1,20 +1,17 @@
-"""Commands that the repository starts the app with: Procfile, Dockerfile, Compose files and the scripts that they run."""
+"""Commands of a shell, and what the command of a web server says."""
 
-import json
 import re
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any
 
-import yaml
-
-from init.project import Project
 from init.report import Place
 
 # The role of a command that has no name.
 WEB, BUILD, RELEASE, HEALTH = "web", "build", "release", "health"
+# The start of a block that is a condition.
+CONDITION = "condition"
 _SERVERS = {"gunicorn", "uvicorn", "hypercorn", "daphne", "waitress-serve", "uwsgi", "flask", "fastapi"}
 # Programs that run another one.
 _WRAPPERS = {
@@ -23,8 +20,6 @@ _WRAPPERS = {
     "dumb-init",
     "tini",
     "--",
-    "gosu",
-    "su-exec",
     "nohup",
     "time",
     "newrelic-admin",
@@ -32,7 +27,9 @@ _WRAPPERS = {
     "ddtrace-run",
     "-g",
 }
-_PYTHONS = {"python", "python3"}
+# Programs that run another one as the user of their first argument.
+_CHANGERS = {"gosu", "su-exec"}
+PYTHONS = {"python", "python3"}
 # Programs that are started as modules, too.
 _MODULES = {f"-m {name}" for name in ("gunicorn", "uvicorn", "hypercorn", "daphne", "flask", "celery")}
 _RUNNERS = {"poetry", "uv", "pipenv", "pdm", "rye", "hatch"}
@@ -49,17 +46,29 @@ _FLAGS = {
     "--factory",
 }
 ENTRY = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)(\([^()]*\))?")
-_SEPARATORS = re.compile(r"\s*(?:&&|\|\||;)\s*")
+_TOKEN = re.compile(
+    r"""(?P<join>\\\n)
+    |(?P<quoted>'[^']*'|"(?:[^"\\]|\\.)*"|\\.)
+    |(?P<comment>(?<!\S)\#[^\n]*)
+    |(?P<heredoc>(?<!<)<<-?[ ]*["']?(?P<end>[A-Za-z_]\w*)["']?)
+    |(?P<separator>;;|&&|\|\||;|\n|(?<![>&])&(?![>&\d]))
+    |(?P<other>[^\\'"\#<;&|\n]+|.)""",
+    re.VERBOSE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command, as words; `name` is its process in a Procfile or service in a Compose file, or WEB, BUILD, RELEASE or HEALTH."""
+    """A command, as words; `name` is its process in a Procfile or service in a Compose file, or WEB, BUILD, RELEASE or HEALTH.
+
+    `block` is where it is in a script: the functions, branches of `case` and conditions around it.
+    """
 
     name: str
     words: tuple[str, ...]
     text: str
     place: Place
+    block: tuple[str, ...] = ()
 
     @property
     def program(self) -> str:
@@ -70,6 +79,17 @@ class Command:
     def server(self) -> bool:
         """Whether the command is a web server."""
         return self.program in _SERVERS and (self.program != "flask" or "run" in self.words)
+
+    @property
+    def script(self) -> str:
+        """The name of the shell script that it runs; empty for none."""
+        words = self.words[1:] if self.program in ("sh", "bash", "source", ".") else self.words
+        name = PurePosixPath(next((word for word in words if not word.startswith("-")), "")).name
+        return name if name.endswith(".sh") or words is not self.words or "/" in self.words[0] else ""
+
+    def inside(self, block: tuple[str, ...]) -> "Command":
+        """Return the command inside of more blocks."""
+        return replace(self, block=(*block, *self.block))
 
 
 @dataclass(frozen=True)
@@ -85,189 +105,66 @@ class Server:
     command: Command
 
 
-@dataclass
-class Hints:
-    """The commands, variables and mounted directories of Docker and Compose files."""
-
-    commands: list[Command] = field(default_factory=list)
-    variables: dict[str, tuple[str, Place]] = field(default_factory=dict)
-    directories: list[tuple[str, Place]] = field(default_factory=list)
-    pythons: list[tuple[str, Place]] = field(default_factory=list)
-
-
-def read_hints(project: Project) -> Hints:
-    """Return the hints of a repository."""
-    hints = Hints()
-    for path in project.named(r"Procfile"):
-        _read_procfile(project, path, hints)
-    for path in project.named(r"(?:prod\w*\.)?Dockerfile(?:\.prod\w*)?|Containerfile"):
-        _read_dockerfile(project, path, hints)
-    for path in project.named(r"(?:docker-)?compose(?:[.-]prod\w*)?\.ya?ml"):
-        _read_compose(project, path, hints)
-    for path in project.named(r"\.flaskenv|\.env\.(?:example|sample|template|dist)|(?:example|sample)\.env|\.env"):
-        for number, line in enumerate(project.text(path).splitlines(), 1):
-            if found := re.match(r"(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)", line.strip()):
-                hints.variables.setdefault(found[1], (found[2].strip().strip("\"'"), Place(path, number)))
-    _read_scripts(project, hints)
-    return hints
+def parts(text: str) -> Iterator[tuple[str, str, int]]:
+    """Yield the commands of a script, without comments and here-documents: the separator in front of each, its text and its line, from 1."""
+    separator, current, line, start, position = "\n", "", 1, 1, 0
+    ends: list[str] = []
+    while token := _TOKEN.match(text, position):
+        position, kind = token.end(), token.lastgroup
+        if kind == "separator":
+            if current.strip():
+                yield separator, current.strip(), start
+            separator, current = token[0], ""
+        elif kind == "heredoc":
+            ends.append(token["end"])
+        elif kind in ("quoted", "other"):
+            start = start if current.strip() else line
+            current += token[0]
+        elif kind == "join":
+            current += " "
+        line += token[0].count("\n")
+        while token[0] == "\n" and ends:
+            body = _body(text, position, ends.pop(0))
+            position, line = position + len(body), line + body.count("\n")
+    if current.strip():
+        yield separator, current.strip(), start
 
 
-def servers(hints: Hints) -> list[Server]:
-    """Return the web servers among the commands, those for production first."""
-    found = [server for command in hints.commands if (server := parse_server(command))]
-    return sorted(found, key=lambda server: (server.command.program == "flask", not server.entry))
+def _body(text: str, position: int, end: str) -> str:
+    """Return the rest of a here-document, with the line of its end."""
+    found = re.compile(rf"^\s*{re.escape(end)}[ \t]*(?:\n|\Z)", re.MULTILINE).search(text, position)
+    return text[position : found.end()] if found else text[position:]
 
 
-def _read_procfile(project: Project, path: str, hints: Hints) -> None:
-    for number, line in enumerate(project.text(path).splitlines(), 1):
-        if found := re.match(r"([\w-]+):\s*(.+)", line):
-            hints.commands += _commands(found[1], found[2], Place(path, number))
+def split(name: str, text: str, place: Place) -> list[Command]:
+    """Return the commands of a line for a shell, without the programs and variables in front of them."""
+    return [command for _, part, _ in parts(text) for command in parse(name, part, place)]
 
 
-def _read_dockerfile(project: Project, path: str, hints: Hints) -> None:
-    lines = project.text(path).splitlines()
-    number, work = 0, PurePosixPath("/")
-    while number < len(lines):
-        start, line = number + 1, lines[number]
-        while line.rstrip().endswith("\\") and number + 1 < len(lines):
-            number += 1
-            line = (
-                f"{line.rstrip()[:-1]} {lines[number].strip()}" if not lines[number].lstrip().startswith("#") else line
-            )
-        number += 1
-        instruction, _, rest = line.strip().partition(" ")
-        place, rest = Place(path, start), rest.strip()
-        match instruction.upper():
-            case "FROM":
-                if found := re.match(r"(?:\S+/)?python:(3\.\d+)", rest):
-                    hints.pythons.append((found[1], place))
-            case "WORKDIR":
-                work = work / rest.strip("\"'")
-            case "ENV":
-                _read_env(rest, place, hints)
-            case "RUN":
-                hints.commands += _commands(BUILD, rest, place)
-            case "CMD" | "ENTRYPOINT":
-                hints.commands += _commands(WEB, _exec_form(rest), place)
-            case "HEALTHCHECK":
-                hints.commands += _commands(HEALTH, _exec_form(rest.partition("CMD")[2].strip()), place)
-            case "VOLUME":
-                for name in _exec_form(rest).split():
-                    hints.directories.append((_inside(name, work), place))
-
-
-def _read_env(rest: str, place: Place, hints: Hints) -> None:
-    pairs = re.findall(r"([A-Za-z_]\w*)=(\"[^\"]*\"|'[^']*'|\S*)", rest) or re.findall(r"^([A-Za-z_]\w*)\s+(.*)$", rest)
-    for name, value in pairs:
-        hints.variables.setdefault(name, (value.strip("\"'"), place))
-
-
-def _exec_form(text: str) -> str:
-    """Return a command in Docker's JSON form as one for a shell."""
-    if text.startswith("["):
-        try:
-            return shlex.join(json.loads(text))
-        except (ValueError, TypeError):
-            return ""
-    return text
-
-
-def _inside(path: str, work: PurePosixPath) -> str:
-    """Return a path of a container relative to the app's directory in it; empty when it is not inside."""
-    full = work / path
-    return str(full.relative_to(work)) if full.is_relative_to(work) and full != work else ""
-
-
-def _read_compose(project: Project, path: str, hints: Hints) -> None:
+def parse(name: str, text: str, place: Place, block: tuple[str, ...] = ()) -> list[Command]:
+    """Return a command, or those that a shell with -c runs; none for one that can't be parsed."""
     try:
-        services = (yaml.safe_load(project.text(path)) or {}).get("services") or {}
-    except (yaml.YAMLError, AttributeError):
-        return
-    for name, service in services.items() if isinstance(services, dict) else ():
-        if not isinstance(service, dict) or not service.get("build"):
-            continue
-        place = project.place(path, f"{name}:")
-        for command in (service.get("entrypoint"), service.get("command")):
-            text = shlex.join(map(str, command)) if isinstance(command, list) else str(command or "")
-            hints.commands += _commands(str(name), text, place)
-        check = service.get("healthcheck")
-        test = (check.get("test") or "") if isinstance(check, dict) else ""
-        hints.commands += _commands(
-            HEALTH, " ".join(map(str, test[1:])) if isinstance(test, list) else str(test), place
-        )
-        _read_compose_environment(service.get("environment") or {}, place, hints)
-        volumes = service.get("volumes")
-        for volume in volumes if isinstance(volumes, list) else []:
-            if isinstance(volume, str) and volume.count(":") and not volume.startswith((".:", "./:", "./.:")):
-                parts = PurePosixPath(volume.split(":")[1]).parts
-                # The directory of the app in the image is not known here: it is the first part.
-                hints.directories.append(("/".join(parts[2:]), place))
+        words = shlex.split(text, comments=True)
+    except ValueError:
+        return []
+    words = unwrapped(words)
+    if len(words) > 2 and PurePosixPath(words[0]).name in ("sh", "bash") and re.fullmatch(r"-\w*c", words[1]):
+        return [one.inside(block) for one in split(name, words[2], place)]
+    return [Command(name, tuple(words), text, place, block)] if words else []
 
 
-def _read_compose_environment(environment: Any, place: Place, hints: Hints) -> None:
-    if isinstance(environment, list):
-        environment = dict(str(line).partition("=")[::2] for line in environment)
-    pairs = environment.items() if isinstance(environment, dict) else ()
-    for name, value in pairs:
-        hints.variables.setdefault(str(name), (str(value or ""), place))
-
-
-def _read_scripts(project: Project, hints: Hints) -> None:
-    """Add the commands of the shell scripts that other commands run, and of those with the usual names."""
-    run = {PurePosixPath(word).name for command in hints.commands for word in command.words if word.endswith(".sh")}
-    usual = r"(?:docker-)?(?:entrypoint|boot|start|run|run-server|gunicorn)(?:\.sh)?"
-    for path in project.named(r"[\w.-]+"):
-        name = PurePosixPath(path).name
-        if path.count("/") > 2 or not (name in run or re.fullmatch(usual, name)):
-            continue
-        text = project.text(path)
-        if not text.startswith("#!") and not name.endswith(".sh"):
-            continue
-        joined = _with_defaults(re.sub(r"\\\n\s*", " ", text), path, hints)
-        for number, line in enumerate(joined.splitlines(), 1):
-            if line.strip() and not line.lstrip().startswith("#"):
-                commands = _commands(WEB, re.sub(r"^\s*(?:then|do|else|if|while)\s+", "", line), Place(path, number))
-                place = project.place(path, commands[-1].words[0]) if commands else Place(path)
-                hints.commands += [
-                    Command(c.name, c.words, c.text, place)
-                    for c in commands
-                    if c.server or c.program in ("flask", "alembic")
-                ]
-
-
-def _with_defaults(text: str, path: str, hints: Hints) -> str:
-    """Return a script with the defaults of its variables, and add the variables to the hints."""
-    defaults = dict(re.findall(r"\$\{(\w+):?-([^}$]*)\}", text))
-    for name, value in defaults.items():
-        line = text[: text.index(f"${{{name}")].count("\n") + 1
-        hints.variables.setdefault(name, (value.strip("\"'"), Place(path, line)))
-    text = re.sub(r"\$\{(\w+):?-([^}$]*)\}", r"\2", text)
-    return re.sub(r"\$\{?(\w+)\}?", lambda found: defaults.get(found[1], found[0]), text)
-
-
-def _commands(name: str, text: str, place: Place) -> list[Command]:
-    """Return the commands of a line for a shell."""
-    found = []
-    for part in _SEPARATORS.split(text.strip()):
-        try:
-            words = shlex.split(part, comments=True)
-        except ValueError:
-            continue
-        if words[:2] in (["sh", "-c"], ["bash", "-c"], ["/bin/sh", "-c"], ["/bin/bash", "-c"]) and len(words) > 2:
-            found += _commands(name, words[2], place)
-        elif words := _unwrapped(words):
-            found.append(Command(name, tuple(words), part, place))
-    return found
-
-
-def _unwrapped(words: list[str]) -> list[str]:
+def unwrapped(words: list[str]) -> list[str]:
     """Return a command without the programs and variables in front of it."""
     words = list(words)
     while words:
         first = PurePosixPath(words[0]).name
-        if first in _WRAPPERS or re.fullmatch(r"[A-Za-z_]\w*=.*", words[0]) or words[0].startswith("--mount="):
+        if first in _CHANGERS:
+            words = words[2:]
+        elif first.startswith("wait") and "--" in words:
+            words = words[words.index("--") + 1 :]
+        elif first in _WRAPPERS or re.fullmatch(r"[A-Za-z_]\w*=.*", words[0]) or words[0].startswith("--mount="):
             words = words[1:]
-        elif (first in _RUNNERS and words[1:2] == ["run"]) or (first in _PYTHONS and " ".join(words[1:3]) in _MODULES):
+        elif (first in _RUNNERS and words[1:2] == ["run"]) or (first in PYTHONS and " ".join(words[1:3]) in _MODULES):
             words = words[2:]
         else:
             break
@@ -315,7 +212,7 @@ def simple(command: Command, variables: Mapping[str, str]) -> str:
     text = re.sub(
         r"\$\{?([A-Za-z_]\w*)\}?", lambda found: shlex.quote(str(variables.get(found[1], found[0]))), command.text
     )
-    words = _unwrapped(shlex.split(text))
+    words = unwrapped(shlex.split(text))
     if re.search(r"[|<>`*]|\$[({A-Za-z_]", text):
         return shlex.join(["sh", "-c", " ".join(word if "$" in word else shlex.quote(word) for word in words)])
     return shlex.join(words)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from init.apps import ASGI_CLASSES, App
-from init.commands import Hints, Server, servers
+from init.commands import Server
+from init.hints import Hints
 from init.module import Module
 from init.project import Project
 from init.report import InitError, Place, Report
@@ -70,7 +71,7 @@ class _Candidate:
 
 def detect(project: Project, hints: Hints, report: Report, wanted: str = "") -> Entry:
     """Find the entry point, or the file of the one that is wanted. Raises InitError when there is none."""
-    run_by = [server for server in servers(hints) if server.entry]
+    run_by = [server for server in hints.servers() if server.entry]
     candidates = sorted(_candidates(project, hints), key=lambda candidate: -candidate.score)
     if wanted:
         entry = _of_text(project, wanted, candidates, "")

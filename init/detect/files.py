@@ -4,8 +4,8 @@ import ast
 import re
 from pathlib import PurePosixPath
 
-from init.commands import Hints
 from init.detect.entry import Entry
+from init.hints import Hints
 from init.module import Module
 from init.paths import Paths, sqlite_file
 from init.project import Project

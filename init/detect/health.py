@@ -2,8 +2,9 @@
 
 import re
 
-from init.commands import HEALTH, Hints
+from init.commands import HEALTH
 from init.detect.entry import Entry
+from init.hints import Hints
 from init.project import Project
 from init.report import Report
 from init.routes import Route

@@ -2,7 +2,8 @@
 
 import re
 
-from init.commands import BUILD, HEALTH, RELEASE, WEB, Command, Hints, simple
+from init.commands import BUILD, HEALTH, RELEASE, WEB, Command, simple
+from init.hints import Hints
 from init.report import Report
 
 _SINGLE = re.compile(r"beat|sched|clock|cron|periodic")

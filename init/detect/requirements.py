@@ -8,8 +8,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-from init.commands import BUILD, Hints
+from init.commands import BUILD
 from init.detect.entry import REQUIREMENTS, Entry
+from init.hints import Hints
 from init.project import Project
 from init.report import InitError, Place, Report
 

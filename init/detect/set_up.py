@@ -3,9 +3,10 @@
 import re
 import shlex
 
-from init.commands import BUILD, RELEASE, Hints, simple
+from init.commands import BUILD, RELEASE, simple
 from init.detect.entry import Entry
 from init.detect.variables import reads_of
+from init.hints import Hints
 from init.project import Project
 from init.report import Place, Report
 from init.syntax import literal

@@ -2,8 +2,8 @@
 
 import re
 
-from init.commands import Hints
 from init.detect.entry import Entry
+from init.hints import Hints
 from init.project import Project
 from init.reads import MISSING, Read
 from init.report import Place, Report

@@ -1,0 +1,77 @@
+"""What the files that start an app elsewhere show: its commands, variables, directories and the steps before its server."""
+
+from dataclasses import dataclass, field
+
+from init.commands import CONDITION, Command, Server, parse_server
+from init.report import Place
+
+# What a script that is an image's entry point ends with: the command of the image.
+_COMMAND_OF_THE_IMAGE = {"$@", "${@}", "$*"}
+
+
+@dataclass(frozen=True)
+class Start:
+    """The commands in front of a web server: those that always run, and those that run on a condition; `server` is None for the image's command."""
+
+    server: Server | None
+    steps: list[Command]
+    conditional: list[Command]
+
+
+@dataclass
+class Hints:
+    """The commands, variables and mounted directories of Docker and Compose files; `sequences` are commands that run one after another."""
+
+    commands: list[Command] = field(default_factory=list)
+    sequences: list[list[Command]] = field(default_factory=list)
+    # Scripts by name.
+    scripts: dict[str, list[Command]] = field(default_factory=dict)
+    variables: dict[str, tuple[str, Place]] = field(default_factory=dict)
+    directories: list[tuple[str, Place]] = field(default_factory=list)
+    pythons: list[tuple[str, Place]] = field(default_factory=list)
+
+    def start(self, commands: list[Command]) -> None:
+        """Add commands that run one after another."""
+        self.commands += commands
+        self.sequences.append(commands)
+
+    def servers(self) -> list[Server]:
+        """Return the web servers among the commands, those for production first."""
+        found = [server for command in self.commands if (server := parse_server(command))]
+        return sorted(found, key=lambda server: (server.command.program == "flask", not server.entry))
+
+    def starts(self) -> list[Start]:
+        """Return the starts of web servers."""
+        return [start for sequence in self.sequences for start in _starts(self._with_scripts(sequence, 0))]
+
+    def _with_scripts(self, sequence: list[Command], depth: int) -> list[Command]:
+        """Return a sequence with the commands of the scripts that it runs in the place of each."""
+        found = []
+        for command in sequence:
+            script = self.scripts.get(command.script) if command.script and depth < _DEPTH else None
+            if script is None:
+                found.append(command)
+            else:
+                found += [inner.inside(command.block) for inner in self._with_scripts(script, depth + 1)]
+        return found
+
+
+_DEPTH = 3
+
+
+def _starts(commands: list[Command]) -> list[Start]:
+    found = []
+    for number, command in enumerate(commands):
+        server = parse_server(command)
+        if not server and command.words[0] not in _COMMAND_OF_THE_IMAGE:
+            continue
+        steps, conditional = [], []
+        for step in commands[:number]:
+            common = len([1 for own, other in zip(step.block, command.block, strict=False) if own == other])
+            rest = step.block[common:]
+            if not rest:
+                steps.append(step)
+            elif all(block.startswith(CONDITION) for block in rest):
+                conditional.append(step)
+        found.append(Start(server, steps, conditional))
+    return found
