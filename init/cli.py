@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from init import settings_file
-from init.detect import database, entry, files, health, processes, requirements, set_up, variables
+from init.detect import database, entry, files, front_end, health, processes, requirements, set_up, variables
 from init.project import Project
 from init.questions import QUESTIONS, ask, parse
 from init.report import InitError, Report
@@ -73,6 +73,7 @@ def read(project: Project, given: dict[str, Any], domain: str, report: Report) -
     files.detect(project, found, hints, report)
     set_up.detect(project, found, hints, names, report)
     set_up.detect_initial_data(project, found, report)
+    front_end.detect(project, found, report)
     health.detect(project, found, hints, report)
     variables.detect(project, found, hints, names, domain, reads, report)
     processes.detect(hints, report)

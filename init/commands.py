@@ -83,7 +83,7 @@ class Command:
     @property
     def script(self) -> str:
         """The name of the shell script that it runs; empty for none."""
-        words = self.words[1:] if self.program in ("sh", "bash", "source", ".") else self.words
+        words = self.words[1:] if self.words[0] == "." or self.program in ("sh", "bash", "source") else self.words
         name = PurePosixPath(next((word for word in words if not word.startswith("-")), "")).name
         return name if name.endswith(".sh") or words is not self.words or "/" in self.words[0] else ""
 

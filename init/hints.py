@@ -1,20 +1,23 @@
 """What the files that start an app elsewhere show: its commands, variables, directories and the steps before its server."""
 
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from init.commands import CONDITION, Command, Server, parse_server
 from init.report import Place
 
 # What a script that is an image's entry point ends with: the command of the image.
 _COMMAND_OF_THE_IMAGE = {"$@", "${@}", "$*"}
+# Scripts that run scripts.
+_DEPTH = 3
 
 
 @dataclass(frozen=True)
 class Start:
-    """The commands in front of a web server: those that always run, and those that run on a condition; `server` is None for the image's command."""
+    """The commands in front of a web server, and those of them that run on a condition; `server` is None for the image's command."""
 
     server: Server | None
-    steps: list[Command]
+    commands: list[Command]
     conditional: list[Command]
 
 
@@ -42,7 +45,9 @@ class Hints:
 
     def starts(self) -> list[Start]:
         """Return the starts of web servers."""
-        return [start for sequence in self.sequences for start in _starts(self._with_scripts(sequence, 0))]
+        found = [start for sequence in self.sequences for start in _starts(self._with_scripts(sequence, 0))]
+        before = [commands for name, commands in self.scripts.items() if "prestart" in name]
+        return found + [_start(self._with_scripts(commands, 0), None, ()) for commands in before]
 
     def _with_scripts(self, sequence: list[Command], depth: int) -> list[Command]:
         """Return a sequence with the commands of the scripts that it runs in the place of each."""
@@ -56,22 +61,20 @@ class Hints:
         return found
 
 
-_DEPTH = 3
-
-
 def _starts(commands: list[Command]) -> list[Start]:
-    found = []
-    for number, command in enumerate(commands):
-        server = parse_server(command)
-        if not server and command.words[0] not in _COMMAND_OF_THE_IMAGE:
-            continue
-        steps, conditional = [], []
-        for step in commands[:number]:
-            common = len([1 for own, other in zip(step.block, command.block, strict=False) if own == other])
-            rest = step.block[common:]
-            if not rest:
-                steps.append(step)
-            elif all(block.startswith(CONDITION) for block in rest):
-                conditional.append(step)
-        found.append(Start(server, steps, conditional))
-    return found
+    return [
+        _start(commands[:number], server, command.block)
+        for number, command in enumerate(commands)
+        if (server := parse_server(command)) or command.words[0] in _COMMAND_OF_THE_IMAGE
+    ]
+
+
+def _start(commands: list[Command], server: Server | None, block: tuple[str, ...]) -> Start:
+    """Return the start of a server in a block: commands in other functions and branches are no part of it."""
+    found, conditional = [], []
+    for command in commands:
+        common = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(command.block, block, strict=False))))
+        if all(other.startswith(CONDITION) for other in command.block[common:]):
+            found.append(command)
+            conditional += [command] if len(command.block) > common else []
+    return Start(server, found, conditional)

@@ -83,3 +83,11 @@ class Project:
             else:
                 parsed[path] = module
         return parsed
+
+
+def table(content: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return a table of a TOML file; empty when there is none, or a value of another type."""
+    for name in names:
+        found = content.get(name)
+        content = found if isinstance(found, dict) else {}
+    return content

@@ -164,20 +164,19 @@ def _of_text(project: Project, text: str, candidates: list[_Candidate], director
 def _located(project: Project, path: PurePosixPath, attribute: str, framework: str, root: str | None = None) -> Entry:
     """Return the entry of a file. Its project is the nearest directory above with requirements; `root` is where it is imported from, if known."""
     above = [str(parent) if str(parent) != "." else "" for parent in path.parents]
-    has = [
-        top
-        for top in above
-        if any(project.has(f"{top}/{name}".lstrip("/")) for name in REQUIREMENTS)
-        or _has_requirements_directory(project, top)
-    ]
+    has = [top for top in above if has_requirements(project, top)]
     subdir = has[0] if has else project.source.subdir
     if root is None or not f"{root}/".startswith(f"{subdir}/" if subdir else ""):
         root = _import_root(project, path, subdir)
     return Entry(subdir, root, path, attribute, framework or _framework(project, subdir))
 
 
-def _has_requirements_directory(project: Project, top: str) -> bool:
-    return project.has_directory(f"{top}/requirements".lstrip("/"))
+def has_requirements(project: Project, top: PurePosixPath | str) -> bool:
+    """Return whether a directory has requirements, so that a project may be there."""
+    directory = PurePosixPath(top)
+    return any(project.has(directory / name) for name in REQUIREMENTS) or project.has_directory(
+        directory / "requirements"
+    )
 
 
 def _import_root(project: Project, path: PurePosixPath, subdir: str) -> str:

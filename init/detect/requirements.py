@@ -2,7 +2,6 @@
 
 import re
 from pathlib import PurePosixPath
-from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -11,7 +10,7 @@ from packaging.utils import canonicalize_name
 from init.commands import BUILD
 from init.detect.entry import REQUIREMENTS, Entry
 from init.hints import Hints
-from init.project import Project
+from init.project import Project, table
 from init.report import InitError, Place, Report
 
 # Python of the hosts' Debian, by image.
@@ -61,7 +60,7 @@ def detect(project: Project, entry: Entry, hints: Hints, report: Report) -> set[
     _set_python(project, top, hints, report)
     _set_packages(names, report)
     content = project.toml(f"{top}pyproject.toml")
-    groups = [*_table(content, "dependency-groups"), *_table(content, "tool", "poetry", "group")]
+    groups = [*table(content, "dependency-groups"), *table(content, "tool", "poetry", "group")]
     for group in groups:
         if group in ("prod", "production", "deploy") and file.endswith((".lock", "pyproject.toml")):
             report.add(
@@ -70,20 +69,12 @@ def detect(project: Project, entry: Entry, hints: Hints, report: Report) -> set[
     return names
 
 
-def _table(content: dict[str, Any], *names: str) -> dict[str, Any]:
-    """Return a table of a TOML file; empty when there is none, or a value of another type."""
-    for name in names:
-        found = content.get(name)
-        content = found if isinstance(found, dict) else {}
-    return content
-
-
 def _declares(project: Project, file: str) -> bool:
     """Return whether a pyproject.toml or a setup.py has requirements or makes a package; many only configure tools."""
     if file.endswith("setup.py"):
         return True
     content = project.toml(file)
-    return "project" in content or "poetry" in _table(content, "tool")
+    return "project" in content or "poetry" in table(content, "tool")
 
 
 def _no_requirements(project: Project, top: str) -> str:
@@ -106,8 +97,8 @@ def _names(project: Project, file: str, seen: set[str]) -> set[str]:
         }
     if file.endswith(".toml"):
         content = project.toml(file)
-        listed = _table(content, "project").get("dependencies") or []
-        poetry = _table(content, "tool", "poetry", "dependencies")
+        listed = table(content, "project").get("dependencies") or []
+        poetry = table(content, "tool", "poetry", "dependencies")
         return {*_parsed(list(map(str, listed))), *map(canonicalize_name, poetry)}
     if file.endswith(".py"):
         return {
@@ -165,8 +156,8 @@ def _add_installed_by_docker(names: set[str], hints: Hints, report: Report) -> N
 
 def _set_python(project: Project, top: str, hints: Hints, report: Report) -> None:
     content = project.toml(f"{top}pyproject.toml")
-    poetry = _table(content, "tool", "poetry", "dependencies").get("python", "")
-    declared = _table(content, "project").get("requires-python", "")
+    poetry = table(content, "tool", "poetry", "dependencies").get("python", "")
+    declared = table(content, "project").get("requires-python", "")
     wanted = ",".join(text for text in (str(declared), _of_poetry(poetry) if isinstance(poetry, str) else "") if text)
     place = project.place(f"{top}pyproject.toml", "python")
     try:
