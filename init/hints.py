@@ -8,8 +8,8 @@ from init.report import Place
 
 # What a script that is an image's entry point ends with: the command of the image.
 _COMMAND_OF_THE_IMAGE = {"$@", "${@}", "$*"}
-# Scripts that run scripts.
-_DEPTH = 3
+# Scripts that run one another.
+MOST_SCRIPTS = 3
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Hints:
         """Return a sequence with the commands of the scripts that it runs in the place of each."""
         found = []
         for command in sequence:
-            script = self.scripts.get(command.script) if command.script and depth < _DEPTH else None
+            script = self.scripts.get(command.script) if command.script and depth < MOST_SCRIPTS else None
             if script is None:
                 found.append(command)
             else:

@@ -6,11 +6,12 @@ from pathlib import PurePosixPath
 from init.commands import split
 from init.compose import read_compose
 from init.docker import read_dockerfile
-from init.hints import Hints
+from init.hints import MOST_SCRIPTS, Hints
 from init.project import Project
 from init.report import Place
 from init.scripts import read_script
 
+_DEEPEST = 2
 # Names of scripts that nothing else in the repository has to run.
 _USUAL = re.compile(r"(?:docker-)?(?:entrypoint|boot|start|run|run-server|gunicorn|prestart)(?:\.sh)?")
 
@@ -40,12 +41,12 @@ def _read_procfile(project: Project, path: str, hints: Hints) -> None:
 
 def _read_scripts(project: Project, hints: Hints) -> None:
     """Add the shell scripts that other commands run, and those with the usual names."""
-    run = {PurePosixPath(word).name for command in hints.commands for word in command.words if word.endswith(".sh")}
-    run |= {command.script for command in hints.commands}
-    for path in project.named(r"[\w.-]+"):
-        name = PurePosixPath(path).name
-        if path.count("/") > 2 or name in hints.scripts or not (name in run or _USUAL.fullmatch(name)):
-            continue
-        text = project.text(path)
-        if text.startswith("#!") or name.endswith(".sh"):
-            read_script(name, text, path, 1, hints)
+    named = {path: PurePosixPath(path).name for path in project.named(r"[\w.-]+") if path.count("/") <= _DEEPEST}
+    for _ in range(MOST_SCRIPTS):
+        run = {PurePosixPath(word).name for command in hints.commands for word in command.words if word.endswith(".sh")}
+        run |= {command.script for command in hints.commands}
+        for path, name in named.items():
+            if name not in hints.scripts and (name in run or _USUAL.fullmatch(name)):
+                text = project.text(path)
+                if text.startswith("#!") or name.endswith(".sh"):
+                    read_script(name, text, path, 1, hints)

@@ -1,11 +1,13 @@
 """The app's directory, its entry point and its framework."""
 
 import re
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from init.apps import ASGI_CLASSES, App
 from init.commands import Server
+from init.detect import factories
 from init.hints import Hints
 from init.module import Module
 from init.project import Project
@@ -24,6 +26,8 @@ _NAMES = {
     "asgi": 8,
 }
 _FRAMEWORKS = ("Flask", "Django", "FastAPI", "Starlette", "Quart", "Bottle")
+# Name of the module that the build writes.
+_WRITTEN = "outport_wsgi"
 _PROMISING = {"app": 4, "application": 4, "create_app": 4, "make_app": 2}
 
 
@@ -89,6 +93,10 @@ def detect(project: Project, hints: Hints, report: Report, wanted: str = "") -> 
         if others:
             shown = ", ".join(f"{c.place} ({c.attribute})" for c in others[:3])
             report.note(f"app_entry could be another one: {shown}. Choose it with --set app_entry=module:callable.")
+        if best.app.server:
+            entry = _with_server(project, entry, best, report)
+    elif unready := factories.unready(project):
+        entry, place, reason = _unwritten(project, unready, report)
     else:
         raise InitError(
             "No app was found: no WSGI or ASGI server in a Procfile, Dockerfile or script, and no Flask, Django, FastAPI, Starlette, Quart or "
@@ -108,7 +116,8 @@ def _candidates(project: Project, hints: Hints) -> list[_Candidate]:
     for module in project.modules.values():
         django = module.path.name == "wsgi.py" and any(app.framework == "Django" for app in module.apps)
         for app in module.apps:
-            if app.arguments or (app.framework == "Django" and not django):
+            attribute = factories.attribute(project, module, app)
+            if not attribute or (app.framework == "Django" and not django):
                 continue
             name = module.path.stem
             score = 40 if app.factory else 60 if app.framework == "" else 50
@@ -117,7 +126,6 @@ def _candidates(project: Project, hints: Hints) -> list[_Candidate]:
             # A call of a factory in a repository without a framework is something else.
             if app.framework == "" and not app.factory and not _framework(project, ""):
                 continue
-            attribute = f"{app.attribute}()" if app.factory else app.attribute
             kind = f"{app.framework} app" if app.framework else "app"
             reason = f"{attribute} creates the {kind}" if app.factory else f"{attribute} is the {kind}"
             if django:
@@ -128,6 +136,35 @@ def _candidates(project: Project, hints: Hints) -> list[_Candidate]:
                 place, reason = flask_place or place, f"FLASK_APP={flask_app}, and {app.place} has {attribute}"
             found.append(_Candidate(app, module, attribute, score, place, reason))
     return found
+
+
+def _with_server(project: Project, entry: Entry, candidate: _Candidate, report: Report) -> Entry:
+    """Return the entry of the server that an app has as an attribute: gunicorn takes names and calls only, so the build writes a module."""
+    path = PurePosixPath(entry.root) / f"{_WRITTEN}.py"
+    text = f"from {entry.module} import {candidate.app.attribute}; server = {entry.attribute}.{candidate.app.server}"
+    report.add(
+        "app_before_build",
+        [f"echo {shlex.quote(text)} > {shlex.quote(entry.relative(path))}"],
+        f"gunicorn can't load {entry.attribute}.{candidate.app.server}; a name for it in the app makes this unnecessary",
+        candidate.place,
+    )
+    return replace(entry, path=path, attribute="server")
+
+
+def _unwritten(project: Project, app: factories.Unready, report: Report) -> tuple[Entry, Place, str]:
+    """Return the entry of a module that the user has to write."""
+    near = _located(project, app.module.path, app.app.attribute, app.app.framework)
+    names = (
+        name for name in ("wsgi", "wsgi_app", _WRITTEN) if not project.has(PurePosixPath(near.root) / f"{name}.py")
+    )
+    path = PurePosixPath(near.root) / f"{next(names, _WRITTEN)}.py"
+    entry = replace(near, path=path, attribute="app")
+    report.note(
+        f"{app.reason} Write {path}, which does the same at its top level, without starting a server, and assigns the app: {app.assignment}. "
+        f"Commit it. app_entry is {entry.module}:app.",
+        app.app.place,
+    )
+    return entry, app.app.place, f"{path} is to be written, see the notes of bin/init"
 
 
 def _matches(module: Module, flask_app: str) -> bool:
