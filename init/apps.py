@@ -16,8 +16,8 @@ ASGI_CLASSES = {
     "APIStar": "ASGI",
 }
 DASH, CONNEXION = "Dash", "Connexion"
-# The WSGI app of an app of these frameworks.
-_SERVERS = {DASH: "server", CONNEXION: "app"}
+# Its apps are WSGI apps before version 3, and ASGI apps from then on.
+CONNEXION_3 = "Connexion 3"
 _APP_CLASSES = ASGI_CLASSES | {
     "Flask": "Flask",
     "APIFlask": "Flask",
@@ -115,9 +115,9 @@ def _objects(
     targets = [target.id for target in names if isinstance(target, ast.Name)]
     place = module.place(statement)
     if isinstance(value, ast.Attribute):
-        # Such as server = app.server of Dash, and app = connexion_app.app.
-        owners = {(app.attribute, _SERVERS.get(app.framework)): app for app in before if not app.factory}
-        owner = owners.get((dotted(value.value), value.attr))
+        # Such as server = app.server of Dash.
+        owners = {f"{app.attribute}.{app.server}": app for app in before if not app.factory and app.server}
+        owner = owners.get(dotted(value))
         return [App(target, owner.framework, False, place, owner.options) for target in targets] if owner else []
     framework = _created(module, value, classes)
     if framework is None or not isinstance(value, ast.Call):

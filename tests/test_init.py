@@ -227,6 +227,156 @@ def test_the_entry_point_is_found(detect: Detect, shape: str) -> None:
     assert (report.get("app_entry"), report.get("app_subdir")) == (entry, subdir)
 
 
+CONNEXION = (
+    "import connexion\napp = connexion.FlaskApp(__name__, specification_dir='spec')\napp.add_api('openapi.yaml')\n"
+)
+OPENAPI = "openapi: 3.0.0\nservers: [{url: /v1}]\npaths:\n  /pets/{id}: {get: {}}\n  /pets: {get: {security: [{key: []}]}}\n  /health: {get: {}}\n"
+# Apps of Dash and Connexion, with what is found.
+NOT_FLASK: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
+    "Dash with a name for its server": (
+        {"app.py": "import dash\napp = dash.Dash(__name__)\nserver = app.server\n"},
+        {"app_entry": "app:server", "app_before_build": None, "app_health_path": "/"},
+    ),
+    "Dash without one": (
+        {"src/index.py": "from dash import Dash\napp = Dash(__name__, url_base_pathname='/plots/')\n"},
+        {
+            "app_entry": "outport_wsgi:server",
+            "app_environment": {"PYTHONPATH": "src"},
+            "app_before_build": ["echo 'from index import app; server = app.server' > src/outport_wsgi.py"],
+            "app_health_path": "/plots/",
+        },
+    ),
+    "a function that creates Dash": (
+        {"shop/__init__.py": "from dash import Dash\ndef create_app():\n    app = Dash(__name__)\n    return app\n"},
+        {
+            "app_entry": "outport_wsgi:server",
+            "app_before_build": ["echo 'from shop import create_app; server = create_app().server' > outport_wsgi.py"],
+        },
+    ),
+    "a function that returns Dash's server": (
+        {"shop.py": "from dash import Dash\ndef create_app():\n    app = Dash(__name__)\n    return app.server\n"},
+        {"app_entry": "shop:create_app()", "app_before_build": None},
+    ),
+    "Dash in a Flask app": (
+        {
+            "app.py": f"from dash import Dash\n{FLASK}dash_app = Dash(__name__, server=app, url_base_pathname='/plots/')\n"
+        },
+        {"app_entry": "app:app", "app_before_build": None},
+    ),
+    "Connexion 3": (
+        {"run.py": CONNEXION, "spec/openapi.yaml": OPENAPI, "requirements.txt": "connexion[flask,uvicorn]>=3\n"},
+        {"app_entry": "run:app", "gunicorn_worker_class": "asgi", "app_health_path": "/v1/health"},
+    ),
+    "Connexion 2": (
+        {"run.py": CONNEXION, "spec/openapi.yaml": OPENAPI, "requirements.txt": "connexion[swagger-ui]==2.14.2\n"},
+        {"app_entry": "run:app", "gunicorn_worker_class": None, "app_health_path": "/v1/health"},
+    ),
+    "Connexion below 3": (
+        {"run.py": CONNEXION, "requirements.txt": "flask\nconnexion >= 2.6, < 3  # later\n"},
+        {"app_entry": "run:app", "gunicorn_worker_class": None},
+    ),
+    "Connexion in a lock file": (
+        {
+            "run.py": CONNEXION,
+            "poetry.lock": '[[package]]\nname = "connexion"\nversion = "2.14.2"\n',
+            "pyproject.toml": "[tool.poetry.dependencies]\nconnexion = '>=2'\n",
+        },
+        {"app_entry": "run:app", "gunicorn_worker_class": None},
+    ),
+    "the Flask app of Connexion 3, by its own start": (
+        {"run.py": f"{CONNEXION}flask_app = app.app\n", "Procfile": "web: gunicorn run:flask_app\n"},
+        {"app_entry": "run:flask_app", "gunicorn_worker_class": None},
+    ),
+    "an App of another package": (
+        {"cli.py": "from textual.app import App\nimport connexion_x\nApp()\n", "app.py": FLASK},
+        {"app_entry": "app:app"},
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", NOT_FLASK)
+def test_apps_of_dash_and_connexion_are_found(detect: Detect, shape: str) -> None:
+    files, expected = NOT_FLASK[shape]
+    report = detect({"requirements.txt": "dash\nconnexion\n", **files})
+    assert {name: report.get(name) for name in expected} == expected
+    assert problem("app_entry", report.get("app_entry")) == ""
+
+
+FACTORY = "from flask import Flask\ndef create_app({}):\n    app = Flask(__name__)\n    return app\n"
+LATE = "from flask import Flask\napp = Flask(__name__)\n{}({}):\n    @app.route('/')\n    def home():\n        return ''\n    return app\n"
+# Apps that a call completes, with the entry and the start of the note about it.
+FACTORIES = {
+    "an object that a function completes": (
+        {"shop.py": LATE.format("def shop_app", "config=None")},
+        "shop:shop_app()",
+        "",
+    ),
+    "one that is completed when it is imported": (
+        {"shop.py": LATE.format("def add_routes", "") + "add_routes()\n"},
+        "shop:app",
+        "",
+    ),
+    "one with routes in another module": (
+        {
+            "shop.py": LATE.format("def more", ""),
+            "views.py": "from shop import app\n@app.route('/x')\ndef x():\n    return ''\n",
+        },
+        "shop:app",
+        "",
+    ),
+    "a function that needs an object of its caller": (
+        {
+            "shop/web.py": LATE.format("def shop_app", "config=None, store=None"),
+            "shop/__init__.py": "from shop.web import shop_app\ndef main():\n    store = db.Store()\n    app = shop_app({}, store)\n    app.run()\n",
+        },
+        "wsgi:app",
+        "shop/web.py:3: shop_app(config, store) creates the app, and a server can't give its arguments. shop/__init__.py:4 calls it: "
+        "shop_app({}, store). Write wsgi.py, which does the same at its top level, without starting a server, and assigns the app: "
+        "app = shop_app({}, store). Commit it. app_entry is wsgi:app.",
+    ),
+    "a configuration that its caller creates": (
+        {
+            "shop.py": FACTORY.format("config=None"),
+            "cli.py": "from shop import create_app\ndef main():\n    create_app(Config()).run()\n",
+        },
+        "shop:create_app()",
+        "",
+    ),
+    "an argument that the repository gives": (
+        {
+            "shop.py": FACTORY.format("name"),
+            "dev.py": "from shop import create_app\nif __name__ == '__main__':\n    create_app('development').run()\n",
+            "main.py": "from shop import create_app\nif __name__ == '__main__':\n    create_app(name='production').run()\n",
+        },
+        "shop:create_app(name='production')",
+        "",
+    ),
+    "an argument that nothing gives": (
+        {"shop.py": FACTORY.format("name"), "wsgi.py": ""},
+        "wsgi_app:app",
+        "shop.py:2: create_app(name) creates the app, and a server can't give its arguments. Write wsgi_app.py,",
+    ),
+    "a function that runs the app": (
+        {
+            "shop/__init__.py": "",
+            "shop/__main__.py": "import connexion\ndef main():\n    app = connexion.App(__name__)\n    app.run()\n",
+        },
+        "wsgi:app",
+        "shop/__main__.py:2: main() creates the app and does not return it, so no server can load it. Write wsgi.py,",
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", FACTORIES)
+def test_an_app_that_needs_a_call_gets_one_or_a_note(detect: Detect, shape: str) -> None:
+    files, entry, start = FACTORIES[shape]
+    report = detect({"requirements.txt": "flask\n", **files})
+    assert report.get("app_entry") == entry
+    assert problem("app_entry", entry) == ""
+    notes = [note for note in report.notes if "creates the app" in note]
+    assert [note[: len(start)] for note in notes] == ([start] if start else [])
+
+
 def test_a_package_that_is_not_installed_is_imported_from_its_directory(detect: Detect) -> None:
     report = detect({"src/shop/__init__.py": FLASK, "requirements.txt": "flask\n"})
     assert report.get("app_entry") == "shop:app"

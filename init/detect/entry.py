@@ -5,9 +5,9 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from init.apps import ASGI_CLASSES, App
+from init.apps import ASGI_CLASSES, CONNEXION, CONNEXION_3, App
 from init.commands import Server
-from init.detect import factories
+from init.detect import factories, versions
 from init.hints import Hints
 from init.module import Module
 from init.project import Project
@@ -50,7 +50,7 @@ class Entry:
     @property
     def asgi(self) -> bool:
         """Whether the app is of an ASGI framework, or in Django's module for it."""
-        return self.framework in ASGI_CLASSES.values() or self.path.name == "asgi.py"
+        return self.framework in (*ASGI_CLASSES.values(), CONNEXION_3) or self.path.name == "asgi.py"
 
     @property
     def flask_app(self) -> str:
@@ -99,8 +99,8 @@ def detect(project: Project, hints: Hints, report: Report, wanted: str = "") -> 
         entry, place, reason = _unwritten(project, unready, report)
     else:
         raise InitError(
-            "No app was found: no WSGI or ASGI server in a Procfile, Dockerfile or script, and no Flask, Django, FastAPI, Starlette, Quart or "
-            "Bottle app in the Python files. Name it: --set app_entry=module:callable"
+            "No app was found: no WSGI or ASGI server in a Procfile, Dockerfile or script, and no Flask, Django, FastAPI, Starlette, Quart, "
+            "Bottle, Dash or Connexion app in the Python files. Name it: --set app_entry=module:callable"
             + "".join(f"\n{place} can't be parsed as Python." for place in project.unparsed[:5])
         )
     report.add("app_entry", f"{entry.module}:{entry.attribute}", reason, place)
@@ -205,7 +205,10 @@ def _located(project: Project, path: PurePosixPath, attribute: str, framework: s
     subdir = has[0] if has else project.source.subdir
     if root is None or not f"{root}/".startswith(f"{subdir}/" if subdir else ""):
         root = _import_root(project, path, subdir)
-    return Entry(subdir, root, path, attribute, framework or _framework(project, subdir))
+    framework = framework or _framework(project, subdir)
+    if framework == CONNEXION and versions.allows(project, subdir, "connexion", "3"):
+        framework = CONNEXION_3
+    return Entry(subdir, root, path, attribute, framework)
 
 
 def has_requirements(project: Project, top: PurePosixPath | str) -> bool:
@@ -256,7 +259,9 @@ def _set_import_path(project: Project, entry: Entry, report: Report) -> None:
 
 def _set_workers(project: Project, run_by: list[Server], entry: Entry, report: Report) -> None:
     server = next((server for server in run_by if server.entry.startswith(f"{entry.module}:")), None)
-    if entry.asgi or (server and server.asgi):
+    # A start of Connexion without an ASGI worker is one of its Flask app.
+    asgi = entry.asgi and not (server and entry.framework == CONNEXION_3)
+    if asgi or (server and server.asgi):
         place = server.command.place if server and server.asgi else Place(str(entry.path))
         report.add("gunicorn_worker_class", "asgi", f"{entry.framework or 'the app'} is an ASGI app", place)
         return

@@ -2,6 +2,8 @@
 
 import re
 
+from init import openapi
+from init.apps import DASH
 from init.commands import HEALTH
 from init.detect.entry import Entry
 from init.hints import Hints
@@ -19,6 +21,9 @@ def detect(project: Project, entry: Entry, hints: Hints, report: Report) -> None
             report.add("app_health_path", found[1], "the image's health check", command.place)
             return
     routes = _routes(project, entry)
+    if entry.framework == DASH:
+        report.add("app_health_path", _first_page_of_dash(project), "Dash's first page")
+        return
     checks = sorted(
         (route for route in routes if _CHECKS.fullmatch(route.path) and not route.login),
         key=lambda route: ("health" not in route.path, len(route.path)),
@@ -48,6 +53,13 @@ def detect(project: Project, entry: Entry, hints: Hints, report: Report) -> None
     report.note(
         f"app_health_path is {path}, because no health check was found. It has to respond with 200, not with a redirect."
     )
+
+
+def _first_page_of_dash(project: Project) -> str:
+    """Return the path that an app of Dash is at."""
+    options = (app.options for module in project.modules.values() for app in module.apps if app.framework == DASH)
+    named = (one.get("url_base_pathname") or one.get("routes_pathname_prefix") for one in options)
+    return next((path for path in named if isinstance(path, str)), "/")
 
 
 def _detect_of_django(project: Project, report: Report) -> None:
@@ -85,7 +97,7 @@ def _routes(project: Project, entry: Entry) -> list[Route]:
         for route in module.routes:
             prefix = _lookup(registered, route.owner) or _lookup(prefixes, route.owner) or ""
             found.append(Route(f"{prefix.rstrip('/')}{route.path}", route.owner, route.login, route.place))
-    return found
+    return [*found, *openapi.find_routes(project, entry.subdir)]
 
 
 def _lookup(prefixes: dict[str, str], owner: str) -> str | None:
