@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import textwrap
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,8 @@ def _run(options: argparse.Namespace) -> int:
     with opened(options.source, options.ref, options.deploy_key, report, subdir) as source:
         project = Project(source)
         print(f"{source.url} at {source.ref} (commit {source.commit[:12]}), {len(project.files)} files\n")
-        answers = ask(source.name, given, sys.stdin.isatty() and not options.yes)
+        interactive = sys.stdin.isatty() and not options.yes
+        answers = ask(source.name, given, interactive)
         read(project, given, answers["site_domain"], report)
     _add_source(source, options.deploy_key, report)
     for name, value in given.items():
@@ -100,7 +102,8 @@ def _run(options: argparse.Namespace) -> int:
     _set_key(answers)
     _print_findings(report)
     text = settings_file.render(options.env, answers, report.findings)
-    notes = [*_notes_of_answers(answers), *report.notes]
+    guessed = set() if interactive else answers.keys() - given.keys()
+    notes = [*_notes_of_answers(answers, guessed), *report.notes]
     if options.show:
         _print_notes(notes, str(answers["app_name"]))
         print(text)
@@ -138,8 +141,14 @@ def _set_key(answers: dict[str, Any]) -> None:
         }
 
 
-def _notes_of_answers(answers: dict[str, Any]) -> list[str]:
+def _notes_of_answers(answers: dict[str, Any], guessed: Set[str]) -> list[str]:
+    """Return the notes about answers; `guessed` are those that nobody gave."""
     notes = []
+    if "acme_email" in guessed:
+        origin = "" if answers["acme_email"].endswith(f"@{answers['site_domain']}") else " of git's configuration"
+        notes.append(
+            f"acme_email is {answers['acme_email']}{origin}, which the certificate authority gets. Another one: --acme-email ADDRESS."
+        )
     if answers["site_domain"].endswith(".example.com"):
         notes.append(
             f"site_domain is {answers['site_domain']}, which works in the lab only: set your domain name before you provision AWS."

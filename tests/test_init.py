@@ -928,6 +928,71 @@ def test_an_environment_is_written_with_valid_settings(
     assert "Allowed:" not in output
 
 
+APT = {
+    "libraries, programs and tools of the image": (
+        "RUN apt-get update && apt-get install -y --no-install-recommends \\\n    build-essential libpq-dev git curl \\\n    ffmpeg=7:* \\\n"
+        "    && rm -rf /var/lib/apt/lists/*\n",
+        ["gcc", "python3-dev", "libpq-dev"],
+        ["ffmpeg"],
+    ),
+    "tools of the image only": ("RUN apt-get install -qq build-essential wget nginx\n", None, None),
+    "tools to compile with": (
+        "RUN apt update; apt install -y g++ pkg-config libxmlsec1-dev libc-dev\n",
+        ["gcc", "python3-dev", "g++", "pkg-config", "libxmlsec1-dev"],
+        None,
+    ),
+    "a here-document": (
+        "RUN <<EOF\napt-get -o Acquire::Retries=3 install -y tesseract-ocr\nEOF\n",
+        None,
+        ["tesseract-ocr"],
+    ),
+    "an earlier name": ("RUN apt-get install -y libgl1-mesa-glx libffi7\n", None, ["libgl1"]),
+    "a name with a number": ("RUN apt-get install -y libicu72 libmagic1\n", None, ["libicu72", "libmagic1"]),
+    "variables": ("RUN apt-get install -y $PACKAGES poppler-utils\n", None, ["poppler-utils"]),
+}
+
+
+@pytest.mark.parametrize("shape", APT)
+def test_debian_packages_of_an_image_are_found(detect: Detect, shape: str) -> None:
+    run, build, packages = APT[shape]
+    report = detect(
+        {
+            "backend/app.py": FLASK,
+            "backend/requirements.txt": "flask\n",
+            "backend/Dockerfile": f"FROM python:3.13\n{run}",
+            "front/Dockerfile": "FROM node\nRUN apt-get install -y libvips\n",
+        }
+    )
+    assert (report.get("app_build_packages"), report.get("app_packages")) == (build, packages)
+    for name in ("app_build_packages", "app_packages"):
+        if name in report.findings:
+            assert str(report.findings[name]).startswith("backend/Dockerfile:2: the image installs ") or "EOF" in run
+    assert bool([note for note in report.notes if "libicu72: the number is" in note]) == ("number" in shape)
+
+
+CONDA = "channels: [conda-forge]\ndependencies:\n  - python=3.11\n  - conda-forge::flask>=3\n  - numpy =2\n  - pip\n  - pip: [gunicorn]\n"
+
+
+def test_conda_is_refused_with_what_to_write(detect: Detect) -> None:
+    with pytest.raises(
+        InitError,
+        match=r"in environment\.yml, for Conda, .*Write and commit a requirements\.txt.* It names flask, numpy, gunicorn; some",
+    ):
+        detect({"app.py": FLASK, "environment.yml": CONDA})
+
+
+def test_an_email_address_that_nobody_gave_is_named(
+    project: Path, tutorial: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "gitconfig").write_text("[user]\n\temail = operator@example.net\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    assert run(monkeypatch, tutorial, "--yes", "--show") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "acme_email is operator@example.net of git's configuration, which the certificate authority gets" in shown
+    assert run(monkeypatch, tutorial, "--yes", "--show", "--acme-email", "ops@example.org") == 0
+    assert "which the certificate authority gets" not in " ".join(capsys.readouterr().out.split())
+
+
 def test_settings_that_exist_are_not_overwritten(
     project: Path, tutorial: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

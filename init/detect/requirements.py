@@ -3,11 +3,13 @@
 import re
 from pathlib import PurePosixPath
 
+import yaml
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from init.commands import BUILD
+from init.detect import packages
 from init.detect.entry import REQUIREMENTS, Entry
 from init.hints import Hints
 from init.project import Project, table
@@ -23,6 +25,7 @@ _OTHER_FILES = (
     "requirements/base.txt",
     "requirements-prod.txt",
 )
+_CONDA_FILES = ("environment.yml", "environment.yaml", "conda.yml", "conda.yaml", "conda-lock.yml")
 _COMPILER = ["gcc", "python3-dev"]
 # Requirements that need Debian packages: to be compiled with, and to run with.
 _PACKAGES: dict[str, tuple[list[str], list[str]]] = {
@@ -59,6 +62,7 @@ def detect(project: Project, entry: Entry, hints: Hints, report: Report) -> set[
     _add_installed_by_docker(names, hints, report)
     _set_python(project, top, hints, report)
     _set_packages(names, report)
+    packages.detect(entry, hints, report)
     content = project.toml(f"{top}pyproject.toml")
     groups = [*table(content, "dependency-groups"), *table(content, "tool", "poetry", "group")]
     for group in groups:
@@ -80,9 +84,35 @@ def _declares(project: Project, file: str) -> bool:
 def _no_requirements(project: Project, top: str) -> str:
     if project.has(f"{top}Pipfile.lock"):
         return "The app has a Pipfile.lock, which Outport can't read. Write and commit a requirements file: pipenv requirements > requirements.txt"
+    conda = next((name for name in _CONDA_FILES if project.has(f"{top}{name}")), "")
+    if conda:
+        return _no_requirements_but_conda(project, f"{top}{conda}")
     found = next(iter(project.named(r".*requirements.*\.txt")), "")
-    hint = f" Name the file: --set app_requirements=..., such as {found}." if found else ""
+    hint = (
+        f" Name the file: --set app_requirements=..., such as {found}."
+        if found
+        else " Write and commit a requirements.txt with the packages that the app imports."
+    )
     return f"The app has none of {', '.join(REQUIREMENTS)} in '{top or '.'}'.{hint}"
+
+
+def _no_requirements_but_conda(project: Project, path: str) -> str:
+    try:
+        content = yaml.safe_load(project.text(path))
+    except yaml.YAMLError:
+        content = None
+    listed = content.get("dependencies") if isinstance(content, dict) else None
+    names = []
+    for entry in listed if isinstance(listed, list) else []:
+        if isinstance(entry, dict):
+            names += [str(line) for line in entry.get("pip") or []]
+        elif (name := re.split(r"[=<>! \[]", str(entry).rpartition("::")[2])[0]) not in ("python", "pip", ""):
+            names.append(name)
+    named = f" It names {', '.join(names)}; some have another name on PyPI." if names else ""
+    return (
+        f"The app's packages are in {path}, for Conda, and Outport installs from PyPI. Write and commit a requirements.txt with the Python "
+        f"packages that the app imports.{named} What is no Python package goes to app_packages, as a Debian package."
+    )
 
 
 def _names(project: Project, file: str, seen: set[str]) -> set[str]:
