@@ -614,6 +614,84 @@ def test_a_front_end_is_built(detect: Detect) -> None:
     assert report.get("app_build_packages") == ["nodejs", "npm"]
 
 
+SPA = '{"scripts": {"build": "vite build"}}'
+# Front ends that are not at the top of the app's directory, with what is found and the start of the note.
+FRONT_ENDS: dict[str, tuple[dict[str, str], dict[str, Any], str]] = {
+    "above the app, which serves what it builds": (
+        {
+            "api/app.py": "from flask import Flask\napp = Flask(__name__, static_folder='../build', static_url_path='/')\n",
+            "api/requirements.txt": "flask\n",
+            "package.json": SPA,
+            "package-lock.json": "",
+        },
+        {
+            "app_subdir": "",
+            "app_entry": "app:app",
+            "app_requirements": "api/requirements.txt",
+            "app_environment": {"PYTHONPATH": "api"},
+            "app_before_build": ["npm ci", "npm run build"],
+        },
+        "",
+    ),
+    "next to the app, which serves what it builds": (
+        {
+            "backend/app.py": "import os\nfrom flask import Flask, send_from_directory\napp = Flask(__name__)\n"
+            "DIST = os.path.join(os.path.dirname(__file__), '..', 'frontend', 'dist')\n@app.get('/')\ndef home():\n"
+            "    return send_from_directory(DIST, 'index.html')\n",
+            "backend/requirements.txt": "flask\n",
+            "frontend/package.json": SPA,
+        },
+        {
+            "app_subdir": "",
+            "app_requirements": "backend/requirements.txt",
+            "app_before_build": ["npm install --prefix frontend", "npm run build --prefix frontend"],
+            "app_build_packages": ["nodejs", "npm"],
+        },
+        "",
+    ),
+    "built into the app's directory": (
+        {
+            "backend/app.py": FLASK,
+            "backend/requirements.txt": "flask\n",
+            "frontend/package.json": SPA,
+            "frontend/vite.config.ts": "export default { build: { outDir: '../backend/static' } }\n",
+        },
+        {"app_subdir": "", "app_before_build": ["npm install --prefix frontend", "npm run build --prefix frontend"]},
+        "",
+    ),
+    "next to the app, which is an API": (
+        {"backend/app.py": FLASK, "backend/requirements.txt": "flask\n", "frontend/package.json": SPA},
+        {"app_subdir": "backend", "app_requirements": None, "app_before_build": None},
+        "frontend/package.json: nothing of the app refers to the files of this front end. If the app serves them, a release has the "
+        "app's directory only, backend. Commit what it builds",
+    ),
+    "below the app, which does not refer to it": (
+        {"app.py": FLASK, "requirements.txt": "flask\n", "client/package.json": SPA},
+        {"app_subdir": "", "app_before_build": None},
+        "client/package.json: nothing of the app refers to the files of this front end. If the app serves them, add the build to "
+        "app_before_build: npm install --prefix client, npm run build --prefix client.",
+    ),
+    "with a lock file of the app": (
+        {
+            "api/app.py": "from flask import Flask\napp = Flask(__name__, static_folder='../build')\n",
+            "api/uv.lock": "",
+            "package.json": SPA,
+        },
+        {"app_subdir": "api", "app_before_build": None},
+        "package.json: the app serves what this front end builds, and a release has the app's directory only, api.",
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", FRONT_ENDS)
+def test_a_front_end_elsewhere_is_built_or_noted(detect: Detect, shape: str) -> None:
+    files, expected, start = FRONT_ENDS[shape]
+    report = detect(files)
+    assert {name: report.get(name) for name in expected} == expected
+    notes = [note for note in report.notes if "front end" in note]
+    assert [note[: len(start)] for note in notes] == ([start] if start else [])
+
+
 def test_processes_of_a_procfile_are_found(detect: Detect) -> None:
     procfile = (
         "web: gunicorn app:app\nrelease: python manage.py seed && flask db upgrade\nworker: poetry run celery -A app worker -c $CONCURRENCY\n"

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from init.apps import ASGI_CLASSES, CONNEXION, CONNEXION_3, App
 from init.commands import Server
-from init.detect import factories, versions
+from init.detect import factories, front_end, versions
 from init.hints import Hints
 from init.module import Module
 from init.project import Project
@@ -203,12 +203,20 @@ def _located(project: Project, path: PurePosixPath, attribute: str, framework: s
     above = [str(parent) if str(parent) != "." else "" for parent in path.parents]
     has = [top for top in above if has_requirements(project, top)]
     subdir = has[0] if has else project.source.subdir
+    # A release is the app's directory, which has to include the front end that the app serves.
+    if subdir and _installs_from_text(project, subdir) and front_end.served_from_above(project, subdir):
+        subdir = project.source.subdir if project.source.subdir != subdir else ""
     if root is None or not f"{root}/".startswith(f"{subdir}/" if subdir else ""):
         root = _import_root(project, path, subdir)
     framework = framework or _framework(project, subdir)
     if framework == CONNEXION and versions.allows(project, subdir, "connexion", "3"):
         framework = CONNEXION_3
     return Entry(subdir, root, path, attribute, framework)
+
+
+def _installs_from_text(project: Project, subdir: str) -> bool:
+    """Return whether the requirements of a directory can be named from another one: a requirements.txt, and no lock file or package."""
+    return next((name for name in REQUIREMENTS if project.has(f"{subdir}/{name}")), "") == "requirements.txt"
 
 
 def has_requirements(project: Project, top: PurePosixPath | str) -> bool:
@@ -236,6 +244,9 @@ def _framework(project: Project, subdir: str) -> str:
 
 
 def _why_subdir(project: Project, entry: Entry) -> str:
+    below = entry.root if entry.root != entry.subdir else ""
+    if below and (place := front_end.served_from_above(project, below)):
+        return f"{place}: serves a front end that is not in {below}/"
     found = [name for name in REQUIREMENTS if project.has(f"{entry.subdir}/{name}".lstrip("/"))]
     where = f"the directory {entry.subdir}" if entry.subdir else "the top of the repository"
     return f"{where} has {found[0]}" if found else f"{where} has the app"

@@ -1,30 +1,117 @@
-"""The front end that is built with npm: in the app's directory, or above it."""
+"""The front end that is built with npm: in the app's directory, or elsewhere in the repository."""
 
+import ast
 import re
+import shlex
+from pathlib import PurePosixPath
 
-from init.detect.entry import Entry
+from init.module import Module
+from init.paths import Paths
 from init.project import Project
-from init.report import Report
+from init.report import Place, Report
+from init.syntax import dotted, literal
+
+_BUILD = re.compile(r'"scripts"\s*:\s*\{[^}]*"(build(?::prod\w*)?)"\s*:')
+_OTHERS = {"yarn.lock": "Yarn", "pnpm-lock.yaml": "pnpm"}
+_MOVE = "Commit what it builds to a directory there, or move requirements.txt and the app's start to the top of the repository."
+_SERVES = {"static_folder", "template_folder"}
+_SENDS = {"send_from_directory", "send_file", "FileResponse", "StaticFiles"}
 
 
-def detect(project: Project, entry: Entry, report: Report) -> None:
-    """Set the hooks of a front-end build."""
-    top = f"{entry.subdir}/" if entry.subdir else ""
-    package = f"{top}package.json"
-    scripts = re.search(r'"scripts"\s*:\s*\{[^}]*"(build(?::prod\w*)?)"\s*:', project.text(package))
-    if not scripts:
-        return
-    lock = "npm ci" if project.has(f"{top}package-lock.json") else "npm install"
-    if project.has(f"{top}yarn.lock"):
+def detect(project: Project, subdir: str, report: Report) -> None:
+    """Set the hooks of a front-end build in a release, which is the app's directory; note one that the app does not refer to."""
+    packages = _packages(project)
+    top = PurePosixPath(subdir)
+    served = [path for path in packages if path.is_relative_to(top) and (path == top or _refers(project, subdir, path))]
+    if served:
+        _set_build(project, top, served[0], report)
+    elif packages:
+        place = Place(str(packages[0] / "package.json"))
+        outside = f"a release has the app's directory only, {subdir}"
+        if served_from_above(project, subdir):
+            report.note(f"the app serves what this front end builds, and {outside}. {_MOVE}", place)
+            return
+        install, script = _commands(project, packages[0], top)
+        build = f"add the build to app_before_build: {install}, {script}." if install else f"{outside}. {_MOVE}"
+        report.note(f"nothing of the app refers to the files of this front end. If the app serves them, {build}", place)
+
+
+def served_from_above(project: Project, subdir: str) -> Place | None:
+    """Return where the app's code refers to a front end that is not in its directory; None when it does not."""
+    outside = (path for path in _packages(project) if not path.is_relative_to(subdir))
+    return next((place for path in outside if (place := _refers(project, subdir, path))), None)
+
+
+def _set_build(project: Project, top: PurePosixPath, directory: PurePosixPath, report: Report) -> None:
+    script = _script(project, directory)
+    place = project.place(str(directory / "package.json"), f'"{script}"')
+    other = next((tool for file, tool in _OTHERS.items() if project.has(directory / file)), "")
+    if other:
         report.note(
-            "The front end is built with Yarn. Add the commands to app_before_build, and node and Yarn to app_build_packages.",
-            project.place(package, scripts[1]),
+            f"The front end is built with {other}. Add the commands to app_before_build, and node and {other} to app_build_packages.",
+            place,
         )
         return
-    report.add(
-        "app_before_build",
-        [lock, f"npm run {scripts[1]}"],
-        f"has the script {scripts[1]}",
-        project.place(package, scripts[1]),
-    )
-    report.add("app_build_packages", ["nodejs", "npm"], f"to run {lock}")
+    install, build = _commands(project, directory, top)
+    report.add("app_before_build", [install, build], f"has the script {script}", place)
+    report.add("app_build_packages", ["nodejs", "npm"], f"to run {install}")
+
+
+def _commands(project: Project, directory: PurePosixPath, top: PurePosixPath) -> tuple[str, str]:
+    """Return the commands that build a front end, from the app's directory; empty for one outside of it."""
+    if not directory.is_relative_to(top):
+        return "", ""
+    install = "npm ci" if project.has(directory / "package-lock.json") else "npm install"
+    relative = str(directory.relative_to(top))
+    where = f" --prefix {shlex.quote(relative)}" if relative != "." else ""
+    return f"{install}{where}", f"npm run {_script(project, directory)}{where}"
+
+
+def _refers(project: Project, subdir: str, directory: PurePosixPath) -> Place | None:
+    """Return where the app's code serves what a front end builds, or where that is built into the app's directory."""
+    for path, module in project.modules.items():
+        for node, served in _served(module) if PurePosixPath(path).is_relative_to(subdir or ".") else ():
+            if served != directory and served.is_relative_to(directory) and not _is_own(project, served, subdir):
+                return module.place(node)
+    for path in project.named(r"(?:vite|vue|webpack|rollup)\.config\.\w+"):
+        if PurePosixPath(path).parent == directory and (
+            found := re.search(r"[\"'](?:\.\./)+([\w./-]+)", project.text(path))
+        ):
+            built = directory.parent / found[1]
+            if built.is_relative_to(subdir or ".") and not built.is_relative_to(directory):
+                return project.place(path, found[0])
+    return None
+
+
+def _is_own(project: Project, directory: PurePosixPath, subdir: str) -> bool:
+    """Return whether git has a directory of files, or it is in the app's, and so is not what a front end at the top builds."""
+    return project.has_directory(directory) or (bool(subdir) and directory.is_relative_to(subdir))
+
+
+def _packages(project: Project) -> list[PurePosixPath]:
+    """Return the directories with a front end that has a build, those near the top first."""
+    found = [PurePosixPath(path).parent for path in project.named(r"package\.json")]
+    return [directory for directory in found if _script(project, directory)]
+
+
+def _script(project: Project, directory: PurePosixPath) -> str:
+    found = _BUILD.search(project.text(str(directory / "package.json")))
+    return found[1] if found else ""
+
+
+def _served(module: Module) -> list[tuple[ast.AST, PurePosixPath]]:
+    """Return the directories that a module serves files or templates from, by paths of the repository."""
+    own = module.path.parent
+    paths = Paths(module, "", "" if str(own) == "." else str(own))
+    found = []
+    for call in module.calls:
+        values = [keyword.value for keyword in call.keywords if keyword.arg in _SERVES]
+        if dotted(call.func).rpartition(".")[2] in _SENDS:
+            values += call.args[:1]
+        for value in values:
+            given = literal(value)
+            # Flask counts a relative directory from the module's own.
+            joined = ast.Call(ast.Name("join"), [ast.Attribute(ast.Name("app"), "root_path"), value], [])
+            inside = paths.inside(joined if isinstance(given, str) else value)
+            found += [(call, PurePosixPath(inside))] if inside else []
+    return found

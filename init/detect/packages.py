@@ -11,7 +11,7 @@ from init.report import Report
 # Tools that an image needs to be built and to start, and what every host or Python has already.
 _OF_THE_IMAGE = re.compile(
     r"(?:build-essential|gcc|g\+\+|make|curl|wget|git|ca-certificates|gnupg2?|dirmngr|apt-\S+|software-properties-common|lsb-release|procps|"
-    r"vim\S*|nano|less|sudo|cron|supervisor|nginx\S*|apache2\S*|netcat\S*|net-tools|iputils-ping|telnet|dnsutils|htop|strace|tini|dumb-init|gosu|"
+    r"vim\S*|nano|less|sudo|cron|supervisor|uwsgi\S*|gunicorn\S*|nginx\S*|apache2\S*|netcat\S*|net-tools|iputils-ping|telnet|dnsutils|htop|strace|tini|dumb-init|gosu|"
     r"bash|openssh-\S+|openssl|rsync|jq|unzip|zip|xz-utils|bzip2|tzdata|locales\S*|gettext-base|dos2unix|nodejs|npm|yarn\S*|python3?(?:\.\d+)?|"
     r"python3?-(?:pip|venv|dev|setuptools|wheel|distutils)|(?:default-)?(?:mysql|mariadb|postgresql)-(?:client|server)\S*|redis\S*|"
     r"lib(?:ssl|ffi|sqlite3-|c|gcc|stdc\+\+)\d\S*|libc-dev|libc6-dev|zlib1g)"
@@ -26,9 +26,12 @@ _WITH_VALUE = {"-o", "-t", "-c", "--option", "--target-release", "--config-file"
 
 def detect(entry: Entry, hints: Hints, report: Report) -> None:
     """Add what an image installs with apt: libraries and programs to app_packages, those to compile with to app_build_packages."""
+    others: set[str] = set()
     for command in hints.commands:
         if command.name != BUILD or not _is_of_app(entry, command):
             continue
+        if re.search(r"sources\.list|add-apt-repository", command.text):
+            others.add(command.place.path)
         names = [_RENAMED.get(name, name) for name in _installed(command)]
         libraries = [name for name in names if name.endswith("-dev") and not _OF_THE_IMAGE.fullmatch(name)]
         if libraries:
@@ -42,9 +45,16 @@ def detect(entry: Entry, hints: Hints, report: Report) -> None:
                 command.place,
             )
         run = [name for name in names if not (_OF_THE_IMAGE.fullmatch(name) or _DEVELOPMENT.fullmatch(name))]
-        if run:
+        if run and command.place.path in others:
+            report.note(
+                f"the image installs {' '.join(run)}, perhaps of an apt repository that is not Debian's. Add those of Debian to app_packages.",
+                command.place,
+            )
+        elif run:
             report.add("app_packages", run, f"the image installs {' '.join(run)}", command.place)
-        if versioned := [name for name in run if re.fullmatch(r"lib.*\d\d(?:\.\d+)*(?:-\d+)?", name)]:
+        if command.place.path not in others and (
+            versioned := [name for name in run if re.fullmatch(r"lib.*\d\d(?:\.\d+)*(?:-\d+)?", name)]
+        ):
             report.note(
                 f"{', '.join(versioned)}: the number is of the image's Debian. Where the hosts' has another one, change it in app_packages.",
                 command.place,

@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 from init.commands import BUILD
 from init.detect import packages
-from init.detect.entry import REQUIREMENTS, Entry
+from init.detect.entry import REQUIREMENTS, Entry, has_requirements
 from init.hints import Hints
 from init.project import Project, table
 from init.report import InitError, Place, Report
@@ -50,7 +50,15 @@ _PACKAGES: dict[str, tuple[list[str], list[str]]] = {
 def detect(project: Project, entry: Entry, hints: Hints, report: Report) -> set[str]:
     """Find the file with the requirements; return the canonical names of what is installed."""
     top = f"{entry.subdir}/" if entry.subdir else ""
-    file = next((f"{top}{name}" for name in REQUIREMENTS if project.has(f"{top}{name}")), "")
+    # The app may be below its directory, when that includes a front end.
+    nearest = next((d for d in entry.path.parents if has_requirements(project, d)), PurePosixPath(entry.subdir))
+    if nearest != PurePosixPath(entry.subdir) and nearest.is_relative_to(entry.subdir or "."):
+        file = str(nearest / "requirements.txt")
+        report.add(
+            "app_requirements", entry.relative(file), f"the app is in {nearest}/, and serves a front end outside of it"
+        )
+    else:
+        file = next((f"{top}{name}" for name in REQUIREMENTS if project.has(f"{top}{name}")), "")
     if not file or (file.endswith(("pyproject.toml", "setup.py")) and not _declares(project, file)):
         other = next((name for name in _OTHER_FILES if project.has(f"{top}{name}")), "")
         if other:
