@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Set
@@ -9,7 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from init import settings_file
-from init.detect import database, entry, files, front_end, health, processes, requirements, set_up, variables
+from init.detect import (
+    config_files,
+    database,
+    entry,
+    files,
+    front_end,
+    health,
+    processes,
+    requirements,
+    set_up,
+    variables,
+)
 from init.project import Project
 from init.questions import QUESTIONS, ask, parse
 from init.report import InitError, Report
@@ -72,6 +84,7 @@ def read(project: Project, given: dict[str, Any], domain: str, report: Report) -
     reads = variables.reads_of(project, found)
     database.detect(project, found, names, reads, report, str(given.get("database", "")))
     files.detect(project, found, hints, report)
+    config_files.detect(project, found, report)
     set_up.detect(project, found, hints, names, report)
     set_up.detect_initial_data(project, found, report)
     front_end.detect(project, found.subdir, report)
@@ -175,7 +188,7 @@ def _print_notes(notes: list[str], app_name: str) -> None:
         for note in notes:
             print(
                 textwrap.fill(
-                    note.replace("/srv/NAME", f"/srv/{app_name}"),
+                    re.sub(r"(/srv/|-[og] )NAME\b", rf"\g<1>{app_name}", note),
                     118,
                     initial_indent="  - ",
                     subsequent_indent="    ",

@@ -536,6 +536,101 @@ def test_a_variable_without_a_default_is_left_to_the_user(detect: Detect) -> Non
     assert not [note for note in report.notes if "MAIL_SERVER" in note or "MAYBE" in note]
 
 
+PARTS = "import os\nPASSWORD = os.environ.get('DB_PASSWORD')\n"
+# Code that selects a database by a variable, with the variable's value for MySQL; None where it can't be read.
+SELECTIONS: dict[str, tuple[str, dict[str, str] | None]] = {
+    "a comparison": ("if os.getenv('DB') == 'mysql':\n    pass\n", {"DB": "mysql"}),
+    "a variable": (
+        "KIND = os.environ.get('DATABASE_TYPE', 'sqlite').lower()\nif KIND in ('mysql', 'mariadb'):\n    pass\n",
+        {"DATABASE_TYPE": "mysql"},
+    ),
+    "a table": ("URLS = {'sqlite': 's', 'MySQL': 'm'}\nURL = URLS[os.environ['DB_ENGINE']]\n", {"DB_ENGINE": "MySQL"}),
+    "match": ("match os.environ['DB_TYPE']:\n    case 'mariadb' | 'postgres':\n        pass\n", {"DB_TYPE": "mariadb"}),
+    "the scheme of a URL": (
+        "D = os.getenv('DATABASE_DIALECT')\nURL = f'{D}://{PASSWORD}'\n",
+        {"DATABASE_DIALECT": "mysql+pymysql"},
+    ),
+    "a format": ("URL = '{}://u:{}'.format(os.getenv('DB_DRIVER'), PASSWORD)\n", {"DB_DRIVER": "mysql+pymysql"}),
+    "MySQL by default": ("if os.getenv('DB_TYPE', 'mysql') == 'mysql':\n    pass\n", None),
+    "a name that is no selection": ("DB = os.getenv('DB')\n", None),
+}
+
+
+@pytest.mark.parametrize("shape", SELECTIONS)
+def test_a_variable_that_selects_the_database_selects_mysql(detect: Detect, shape: str) -> None:
+    code, expected = SELECTIONS[shape]
+    report = detect(settings(PARTS + code))
+    assert report.get("database") == "mysql"
+    assert report.get("app_environment") == expected
+    assert not [note for note in report.notes if "selects the database" in note]
+
+
+def test_django_gets_the_engine_of_mysql(detect: Detect) -> None:
+    code = (
+        f"{PARTS}DATABASES = {{'default': {{'ENGINE': os.environ.get('DB_ENGINE', 'django.db.backends.sqlite3')}}}}\n"
+    )
+    report = detect(settings(code) | {"requirements.txt": "django\nflask\n"})
+    assert report.get("app_environment") == {"DB_ENGINE": "django.db.backends.mysql"}
+
+
+def test_a_selection_that_cannot_be_read_is_left_to_the_user(detect: Detect) -> None:
+    report = detect(settings(f"{PARTS}if os.getenv('DB_TYPE') == 'pg':\n    pass\n"))
+    assert (
+        "config.py:3: DB_TYPE selects the database, and its value for MySQL can't be read from the code. The code has pg. Add it to "
+        "app_environment, such as {DB_TYPE: mysql}." in report.notes
+    )
+    assert report.get("app_environment") is None
+
+
+# Reads of configuration files, with the shared directories and the start of the note.
+CONFIG_FILES = {
+    "in the instance directory": (
+        "app = Flask(__name__, instance_relative_config=True)\napp.config.from_pyfile('config.py')\n",
+        ["instance"],
+        "shop/__init__.py:3: the app does not start without instance/config.py, which is not in git. The first deploy creates the directory, "
+        "and stops at the file; then put the file on each host and deploy again: "
+        "sudo install -o NAME -g NAME -m 0640 config.py /srv/NAME/shared/instance/config.py",
+    ),
+    "by a path": (
+        "import os\napp = Flask(__name__)\napp.config.from_pyfile(os.path.join(app.instance_path, 'prod.cfg'))\n",
+        ["instance"],
+        "shop/__init__.py:4: the app does not start without instance/prod.cfg,",
+    ),
+    "next to the code": (
+        "app = Flask(__name__)\napp.config.from_pyfile('local.cfg')\n",
+        None,
+        "shop/__init__.py:3: the app does not start without shop/local.cfg, which is not in git, and a release is read-only there.",
+    ),
+    "in git": ("app = Flask(__name__)\napp.config.from_pyfile('default.cfg')\n", None, ""),
+    "where it exists": (
+        "import os\napp = Flask(__name__, instance_relative_config=True)\nif os.path.exists('x'):\n    app.config.from_pyfile('config.py')\n",
+        None,
+        "",
+    ),
+    "silently": ("app = Flask(__name__)\napp.config.from_pyfile('local.cfg', silent=True)\n", None, ""),
+    "by a variable": (
+        "app = Flask(__name__)\napp.config.from_envvar('SHOP_SETTINGS')\n",
+        None,
+        "shop/__init__.py:3: SHOP_SETTINGS names a configuration file, and the app does not start without it. Add a shared directory, such as "
+        "instance, to app_shared_directories, and the file's path to app_environment: {SHOP_SETTINGS: /srv/NAME/shared/instance/settings.cfg}.",
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", CONFIG_FILES)
+def test_a_configuration_file_that_is_not_in_git_is_noted(detect: Detect, shape: str) -> None:
+    code, shared, start = CONFIG_FILES[shape]
+    files = {
+        "shop/__init__.py": f"from flask import Flask\n{code}",
+        "shop/default.cfg": "",
+        "requirements.txt": "flask\n",
+    }
+    report = detect(files)
+    assert report.get("app_shared_directories") == shared
+    notes = [note for note in report.notes if "does not start without" in note]
+    assert [note[: len(start)] for note in notes] == ([start] if start else [])
+
+
 def test_a_secret_key_in_the_code_is_reported(detect: Detect) -> None:
     report = detect({"app.py": f"{FLASK}app.secret_key = 'dev'\n", "requirements.txt": "flask\n"})
     assert (

@@ -1,5 +1,6 @@
 """The database: MySQL with the variables that the app reads, or none, where its data is in SQLite or it has none."""
 
+from init.detect import dialect
 from init.detect.entry import Entry
 from init.detect.variables import database_parts, database_urls
 from init.project import Project
@@ -7,6 +8,11 @@ from init.reads import Read
 from init.report import Report
 
 _DRIVERS = {"pymysql": "sqlalchemy-pymysql", "mysqlclient": "sqlalchemy-mysqlclient"}
+_SCHEMES = {
+    "sqlalchemy-pymysql": "mysql+pymysql",
+    "sqlalchemy-mysqlclient": "mysql+mysqldb",
+    "django": "django.db.backends.mysql",
+}
 _MAPPERS = {
     "sqlalchemy",
     "flask-sqlalchemy",
@@ -47,6 +53,7 @@ def detect(
     if own:
         return
     template = _template(names, report)
+    dialect.detect(project, entry, reads, _SCHEMES.get(template, "mysql"), report)
     for read in urls:
         report.add("app_database_variables", {read.name: template}, f"reads {read.name}", read.place)
     if not urls:

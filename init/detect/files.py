@@ -23,7 +23,7 @@ _CODE = {"templates", "static", "migrations", "app", "src", ""}
 
 def detect(project: Project, entry: Entry, hints: Hints, report: Report) -> None:
     """Set app_static, app_shared_directories, and the report's SQLite file."""
-    package = _package(project, entry)
+    package = package_of(project, entry)
     _detect_static(project, entry, package, report)
     for path, module in project.modules.items():
         if not entry.subdir or path.startswith(f"{entry.subdir}/"):
@@ -36,11 +36,11 @@ def detect(project: Project, entry: Entry, hints: Hints, report: Report) -> None
             and project.has_directory(f"{entry.subdir}/{directory}".lstrip("/"))
             and not _is_code(project, f"{entry.subdir}/{directory}".lstrip("/"))
         ):
-            _share(entry, f"{entry.subdir}/{directory}".lstrip("/"), "a volume", place, project, report)
+            share(entry, f"{entry.subdir}/{directory}".lstrip("/"), "a volume", place, project, report)
     _drop_nested(report)
 
 
-def _package(project: Project, entry: Entry) -> str:
+def package_of(project: Project, entry: Entry) -> str:
     """Return the directory of the module that creates the app: Flask's root_path."""
     directory = str(entry.path.parent)
     for path, module in project.modules.items():
@@ -97,18 +97,18 @@ def _detect_static_of_django(project: Project, entry: Entry, report: Report) -> 
                     module.place(root),
                 )
                 if kind == "MEDIA":
-                    _share(entry, directory, "MEDIA_ROOT", module.place(root), project, report)
+                    share(entry, directory, "MEDIA_ROOT", module.place(root), project, report)
 
 
 def _detect_written(project: Project, entry: Entry, module: Module, paths: Paths, report: Report) -> None:
     for node in module.nodes:
         if isinstance(node, ast.Attribute) and node.attr == "instance_path":
-            _share(entry, paths.inside(node), "the instance directory", module.place(node), project, report)
+            share(entry, paths.inside(node), "the instance directory", module.place(node), project, report)
         elif isinstance(node, ast.Call):
             _detect_written_by_call(project, entry, module, node, paths, report)
         for name, value in _assigned(node):
             if _WRITTEN.fullmatch(name) and (directory := paths.inside(value)):
-                _share(entry, directory, name, module.place(node), project, report)
+                share(entry, directory, name, module.place(node), project, report)
             elif (file := sqlite_file(value, paths)) is not None:
                 _share_database(entry, module, node, file, paths, project, report)
 
@@ -146,9 +146,9 @@ def _detect_written_by_call(
             else getattr(node.func, "value", None)
         )
         if target is not None and (directory := paths.inside(target)):
-            _share(entry, directory, "creates it", place, project, report)
+            share(entry, directory, "creates it", place, project, report)
     elif name in _FILE_HANDLERS and node.args and (file := paths.inside(node.args[0])):
-        _share(entry, str(PurePosixPath(file).parent), "writes a log", place, project, report)
+        share(entry, str(PurePosixPath(file).parent), "writes a log", place, project, report)
     elif name == "connect" and dotted(node.func).startswith("sqlite3") and node.args:
         target = node.args[0]
         # The path may be in the app's configuration, which sets it by a keyword.
@@ -179,11 +179,12 @@ def _share_database(
             module.place(node),
         )
         return
-    _share(entry, directory, f"the database {PurePosixPath(file).name}", module.place(node), project, report)
+    share(entry, directory, f"the database {PurePosixPath(file).name}", module.place(node), project, report)
     report.sqlite = entry.relative(file)
 
 
-def _share(entry: Entry, directory: str, reason: str, place: Place, project: Project, report: Report) -> None:
+def share(entry: Entry, directory: str, reason: str, place: Place, project: Project, report: Report) -> None:
+    """Share a directory of the repository, unless it is the app's own, has code, or can't be shared."""
     if (
         not directory
         or directory == "."
