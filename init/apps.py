@@ -29,16 +29,13 @@ _APP_CLASSES = ASGI_CLASSES | {
 }
 FACTORY = re.compile(r"(?:create|make|build|init|get)_?(?:\w+_)?(?:app|application|wsgi|server)|app_factory|factory")
 
-# Methods that add routes to an app.
-_ADDS = r"(?:route|get|post|put|delete|patch|add_url_rule|register_blueprint|add_api)"
-
 
 @dataclass(frozen=True)
 class App:
     """An app object, or a function that creates one.
 
-    `parameters` are those of the function, `required` the number that it needs. `makers` are functions of the module that add the routes of
-    an object. `inner` is an app that a function creates and does not return. `server` is the attribute that a WSGI server needs of it.
+    `parameters` are those of the function, `required` the number that it needs, and `completed` the object that it returns, if the module
+    creates that. `inner` is an app that a function creates and does not return. `server` is the attribute that a WSGI server needs of it.
     """
 
     attribute: str
@@ -48,7 +45,7 @@ class App:
     options: dict[str, Any]
     parameters: tuple[str, ...] = ()
     required: int = 0
-    makers: tuple[str, ...] = ()
+    completed: str = ""
     inner: bool = False
     server: str = ""
 
@@ -124,29 +121,12 @@ def _objects(
         return []
     options = {k.arg: literal(k.value) for k in value.keywords if k.arg}
     server = "server" if framework == DASH else ""
-    return [
-        App(target, framework, False, place, options, makers=_makers(module, target), server=server)
-        for target in targets
-    ]
+    return [App(target, framework, False, place, options, server=server) for target in targets]
 
 
 def _is_served_by_name(app: App, others: list[App]) -> bool:
     """Return whether the module has a name for the server of an app of Dash."""
     return bool(app.server) and any(other.framework == app.framework and not other.server for other in others)
-
-
-def _makers(module: Syntax, name: str) -> tuple[str, ...]:
-    """Return the functions of the module that add routes to its app."""
-    functions = [statement for statement in top_level(module.tree.body) if isinstance(statement, ast.FunctionDef)]
-    return tuple(
-        function.name
-        for function in functions
-        if any(
-            isinstance(node, ast.Call) and re.fullmatch(rf"{re.escape(name)}\.{_ADDS}", dotted(node.func))
-            for statement in function.body
-            for node in ast.walk(statement)
-        )
-    )
 
 
 def _factory(module: Syntax, function: ast.FunctionDef, classes: dict[str, str], known: dict[str, str]) -> list[App]:
@@ -157,10 +137,10 @@ def _factory(module: Syntax, function: ast.FunctionDef, classes: dict[str, str],
         if isinstance(node, ast.Call) and (framework := _created(module, node, classes))
     ]
     returned = [node.value for node in ast.walk(function) if isinstance(node, ast.Return) and node.value is not None]
-    completed = [known[name] for value in returned if (name := dotted(value)) in known]
+    completed = [name for value in returned if (name := dotted(value)) in known]
     if function.decorator_list or not (made or completed or (returned and FACTORY.fullmatch(function.name))):
         return []
-    framework = made[0][0] if made else completed[0] if completed else ""
+    framework = made[0][0] if made else known[completed[0]] if completed else ""
     options = {k.arg: literal(k.value) for k in made[0][1].keywords if k.arg} if made else {}
     named = function.args
     parameters = (*named.posonlyargs, *named.args, *named.kwonlyargs)
@@ -176,6 +156,7 @@ def _factory(module: Syntax, function: ast.FunctionDef, classes: dict[str, str],
             options,
             tuple(parameter.arg for parameter in parameters),
             required,
+            completed=completed[0] if completed else "",
             inner=not returned,
             server="server" if framework == DASH and not has_server else "",
         )

@@ -87,7 +87,7 @@ def read(project: Project, given: dict[str, Any], domain: str, report: Report) -
     config_files.detect(project, found, report)
     set_up.detect(project, found, hints, names, report)
     set_up.detect_initial_data(project, found, report)
-    front_end.detect(project, found.subdir, report)
+    front_end.detect(project, found.subdir, hints, report)
     health.detect(project, found, hints, report)
     variables.detect(project, found, hints, names, domain, reads, report)
     processes.detect(hints, report)

@@ -9,6 +9,9 @@ from init.reads import Read, find_reads
 from init.routes import Route, find_blueprints, find_registered, find_routes, identity
 from init.syntax import Syntax, dotted
 
+# Methods that add routes to an app.
+_ADDS = {"route", "get", "post", "put", "delete", "patch", "add_url_rule", "register_blueprint", "add_api"}
+
 
 class Module(Syntax):
     """A parsed module, with what is found in it."""
@@ -45,19 +48,46 @@ class Module(Syntax):
 
     @cached_property
     def completed(self) -> set[str]:
-        """The identities of what it adds routes to, or passes to another function, when it is imported."""
-        names = {
-            dotted(node.func).rpartition(".")[0]
+        """The identities of what it adds routes to when it is imported."""
+        decorators = [
+            node
             for statement in top_level(self.tree.body)
             if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
             for node in statement.decorator_list
             if isinstance(node, ast.Call)
-        }
-        for call in self._calls_at_import():
-            names |= {dotted(argument) for argument in (*call.args, *(k.value for k in call.keywords))}
-            owner, _, method = dotted(call.func).rpartition(".")
-            names |= {owner} if method in ("register_blueprint", "add_url_rule", "add_api") else set()
-        return {identity(self, name) for name in names if name}
+        ]
+        names = (dotted(call.func).rpartition(".") for call in (*decorators, *self._calls_at_import()))
+        return {identity(self, owner) for owner, _, method in names if owner and method in _ADDS}
+
+    @cached_property
+    def passed(self) -> list[tuple[str, str]]:
+        """The identities of what it calls with a name when it is imported, each with that of the name."""
+        return [
+            (identity(self, dotted(call.func)), identity(self, name))
+            for call in self._calls_at_import()
+            for argument in (*call.args, *(keyword.value for keyword in call.keywords))
+            if (name := dotted(argument))
+        ]
+
+    @cached_property
+    def adders(self) -> list[tuple[ast.FunctionDef, set[str]]]:
+        """Its functions that add routes to an app, each with the identities of the app or of the factory that it calls for it."""
+        functions = [node for node in top_level(self.tree.body) if isinstance(node, ast.FunctionDef)]
+        return [(function, owners) for function in functions if (owners := self._owners(function))]
+
+    def _owners(self, function: ast.FunctionDef) -> set[str]:
+        arguments = function.args
+        names = {one.arg: "" for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+        found = set()
+        for node in ast.walk(function):
+            if isinstance(node, ast.Assign):
+                made = identity(self, dotted(node.value.func)) if isinstance(node.value, ast.Call) else ""
+                names |= {target.id: made for target in node.targets if isinstance(target, ast.Name)}
+        for node in ast.walk(function):
+            owner, _, method = dotted(node.func).rpartition(".") if isinstance(node, ast.Call) else ("", "", "")
+            if owner and method in _ADDS:
+                found.add(names[owner] if owner in names else identity(self, owner))
+        return found - {""}
 
     def _calls_at_import(self) -> Iterator[ast.Call]:
         for statement in top_level(self.tree.body):

@@ -44,6 +44,11 @@ class Paths:
         full = PurePosixPath("/", *parts)
         return str(full.relative_to("/")) if full.is_relative_to(self._cwd) else ""
 
+    def of_file(self, node: ast.expr) -> str:
+        """Return the path of a file as inside() does, with ./ in front of one that does not depend on the current directory."""
+        inside, found = self.inside(node), self._path(node, 0)
+        return f"./{inside}" if inside and found is not None and found.is_absolute() else inside
+
     def _path(self, node: ast.expr, depth: int) -> PurePosixPath | None:
         if depth > _DEPTH:
             return None
@@ -115,7 +120,7 @@ class Paths:
 def sqlite_file(node: ast.expr, paths: Paths) -> str | None:
     """Return the file of an SQLite URL, relative to the repository's top; empty for an unknown one, None for another URL.
 
-    A relative one of Flask-SQLAlchemy is in the instance directory; the caller decides.
+    A relative one of Flask-SQLAlchemy is in the instance directory; the caller decides. Others begin with ./.
     """
     if isinstance(node, ast.BoolOp):
         return next(
@@ -125,12 +130,12 @@ def sqlite_file(node: ast.expr, paths: Paths) -> str | None:
         return sqlite_file(node.args[1], paths)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         text = literal(node.left)
-        return paths.inside(node.right) if isinstance(text, str) and text.startswith("sqlite:") else None
+        return paths.of_file(node.right) if isinstance(text, str) and text.startswith("sqlite:") else None
     if isinstance(node, ast.JoinedStr):
         text = literal(node.values[0]) if node.values else None
         if isinstance(text, str) and text.startswith("sqlite:"):
             rest = ast.JoinedStr([ast.Constant(text.partition("///")[2]), *node.values[1:]])
-            return paths.inside(rest if text.partition("///")[2] else ast.JoinedStr(node.values[1:]))
+            return paths.of_file(rest if text.partition("///")[2] else ast.JoinedStr(node.values[1:]))
         return None
     text = literal(node)
     if isinstance(text, str) and text.startswith("sqlite:"):

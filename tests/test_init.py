@@ -326,13 +326,39 @@ FACTORIES = {
     ),
     "a function that needs an object of its caller": (
         {
-            "shop/web.py": LATE.format("def shop_app", "config=None, store=None"),
+            "shop/web.py": LATE.format("def shop_app", "config=None, store=None")
+            + "csrf = CSRFProtect()\ncsrf.init_app(app)\napi = Api(app)\n@app.template_filter('x')\ndef x():\n    return ''\n",
             "shop/__init__.py": "from shop.web import shop_app\ndef main():\n    store = db.Store()\n    app = shop_app({}, store)\n    app.run()\n",
         },
         "wsgi:app",
         "shop/web.py:3: shop_app(config, store) creates the app, and a server can't give its arguments. shop/__init__.py:4 calls it: "
-        "shop_app({}, store). Write wsgi.py, which does the same at its top level, without starting a server, and assigns the app: "
-        "app = shop_app({}, store). Commit it. app_entry is wsgi:app.",
+        "shop_app({}, store). Write wsgi.py with the same steps at its top level, without a start of a server, and with the app as "
+        "'app', such as app = shop_app({}, store). Commit it; app_entry is wsgi:app.",
+    ),
+    "an object that its caller completes": (
+        {
+            "shop/__init__.py": "from flask import Flask\napp = Flask(__name__)\ndef create_app():\n    login.init_app(app)\n    return app\n",
+            "shop/main.py": "from . import create_app\ndef main():\n    app = create_app()\n    app.register_blueprint(web)\n    server.start()\n",
+        },
+        "wsgi:app",
+        "shop/__init__.py:2: app has no routes before main() (shop/main.py:2) adds them, and a server does not call that. Write wsgi.py with",
+    ),
+    "one that is passed to a function": (
+        {
+            "shop.py": f"import routes\n{FLASK}routes.init_app(app)\n",
+            "routes.py": "import shop\ndef init_app(app):\n    app.register_blueprint(web)\ndef other():\n    shop.app.route('/x')(x)\n",
+        },
+        "shop:app",
+        "",
+    ),
+    "a factory that a package passes on": (
+        {
+            "shop/__init__.py": "from shop.web import create_app\n",
+            "shop/web.py": FACTORY.format("name"),
+            "run.py": "from shop import create_app\nif __name__ == '__main__':\n    create_app('production').run()\n",
+        },
+        "shop.web:create_app('production')",
+        "",
     ),
     "a configuration that its caller creates": (
         {
@@ -354,7 +380,7 @@ FACTORIES = {
     "an argument that nothing gives": (
         {"shop.py": FACTORY.format("name"), "wsgi.py": ""},
         "wsgi_app:app",
-        "shop.py:2: create_app(name) creates the app, and a server can't give its arguments. Write wsgi_app.py,",
+        "shop.py:2: create_app(name) creates the app, and a server can't give its arguments. Write wsgi_app.py with",
     ),
     "a function that runs the app": (
         {
@@ -362,7 +388,7 @@ FACTORIES = {
             "shop/__main__.py": "import connexion\ndef main():\n    app = connexion.App(__name__)\n    app.run()\n",
         },
         "wsgi:app",
-        "shop/__main__.py:2: main() creates the app and does not return it, so no server can load it. Write wsgi.py,",
+        "shop/__main__.py:2: main() creates the app and does not return it, so no server can load it. Write wsgi.py with",
     ),
 }
 
@@ -373,7 +399,7 @@ def test_an_app_that_needs_a_call_gets_one_or_a_note(detect: Detect, shape: str)
     report = detect({"requirements.txt": "flask\n", **files})
     assert report.get("app_entry") == entry
     assert problem("app_entry", entry) == ""
-    notes = [note for note in report.notes if "creates the app" in note]
+    notes = [note for note in report.notes if "app_entry is" in note]
     assert [note[: len(start)] for note in notes] == ([start] if start else [])
 
 
@@ -608,6 +634,22 @@ CONFIG_FILES = {
         "",
     ),
     "silently": ("app = Flask(__name__)\napp.config.from_pyfile('local.cfg', silent=True)\n", None, ""),
+    "of a factory": (
+        "def create_app(config):\n    app = Flask(__name__)\n    app.config.from_pyfile(config)\n    return app\n"
+        "app = create_app('prod.cfg')\n",
+        None,
+        "shop/__init__.py:6: the app does not start without prod.cfg, which is not in git, and a release is read-only there.",
+    ),
+    "a module": (
+        "app = Flask(__name__)\napp.config.from_object('shop.production')\napp.config.from_object('shop.app')\n",
+        None,
+        "shop/__init__.py:3: the app reads its configuration from the module shop.production, which is not in git.",
+    ),
+    "where a variable names it": (
+        "import os\napp = Flask(__name__)\nif 'SHOP' in os.environ:\n    app.config.from_envvar('SHOP')\n",
+        None,
+        "",
+    ),
     "by a variable": (
         "app = Flask(__name__)\napp.config.from_envvar('SHOP_SETTINGS')\n",
         None,
@@ -627,7 +669,7 @@ def test_a_configuration_file_that_is_not_in_git_is_noted(detect: Detect, shape:
     }
     report = detect(files)
     assert report.get("app_shared_directories") == shared
-    notes = [note for note in report.notes if "does not start without" in note]
+    notes = [note for note in report.notes if "not in git" in note or "does not start without" in note]
     assert [note[: len(start)] for note in notes] == ([start] if start else [])
 
 
@@ -696,6 +738,34 @@ def test_the_path_of_the_health_check_is_found(detect: Detect, shape: str) -> No
     assert report.get("app_health_path") == expected
 
 
+def test_the_health_check_of_an_image_that_ends_at_a_login_is_not_taken(detect: Detect) -> None:
+    code = "@app.route('/')\n@login_required\ndef home():\n    return ''\n\n@app.get('/ping')\ndef ping():\n    return ''\n"
+    dockerfile = "FROM python:3.13\nHEALTHCHECK CMD curl --location http://localhost:8000/\n"
+    report = detect({"app.py": FLASK + code, "requirements.txt": "flask\n", "Dockerfile": dockerfile})
+    assert report.get("app_health_path") == "/ping"
+
+
+def test_a_database_among_the_files_of_the_app_is_noted(detect: Detect) -> None:
+    code = "import os\nHERE = os.path.abspath(os.path.dirname(__file__))\nSQLALCHEMY_DATABASE_URI = 'sqlite:///' + os.path.join(HERE, 'app.db')\n"
+    report = detect(settings(code))
+    assert report.get("app_shared_directories") is None
+    assert (
+        "config.py:3: the database app.db is among the app's files, which are read-only. Move it to a directory of its own, such as instance/"
+        in (report.notes)
+    )
+
+
+def test_assets_that_an_image_builds_are_built(detect: Detect) -> None:
+    dockerfile = "FROM python:3.13\nRUN yarn install --production && flask assets build\n"
+    report = detect({"app.py": FLASK, "requirements.txt": "flask\n", "package.json": "{}", "Dockerfile": dockerfile})
+    assert report.get("app_after_build") == ["flask --app app assets build"]
+    assert [
+        note
+        for note in report.notes
+        if note.startswith("Dockerfile:2: the image runs 'yarn install --production', for packages")
+    ]
+
+
 def test_a_front_end_is_built(detect: Detect) -> None:
     report = detect(
         {
@@ -752,6 +822,17 @@ FRONT_ENDS: dict[str, tuple[dict[str, str], dict[str, Any], str]] = {
             "frontend/vite.config.ts": "export default { build: { outDir: '../backend/static' } }\n",
         },
         {"app_subdir": "", "app_before_build": ["npm install --prefix frontend", "npm run build --prefix frontend"]},
+        "",
+    ),
+    "built into the app's directory, and committed": (
+        {
+            "app.py": FLASK,
+            "requirements.txt": "flask\n",
+            "client/simple/package.json": SPA,
+            "client/simple/vite.config.ts": "const PATH = { dist: '../../static/simple' }\n",
+            "static/simple/site.css": "",
+        },
+        {"app_subdir": "", "app_before_build": None},
         "",
     ),
     "next to the app, which is an API": (

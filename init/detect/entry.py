@@ -159,9 +159,10 @@ def _unwritten(project: Project, app: factories.Unready, report: Report) -> tupl
     )
     path = PurePosixPath(near.root) / f"{next(names, _WRITTEN)}.py"
     entry = replace(near, path=path, attribute="app")
+    example = f", such as {app.assignment}" if app.assignment else ""
     report.note(
-        f"{app.reason} Write {path}, which does the same at its top level, without starting a server, and assigns the app: {app.assignment}. "
-        f"Commit it. app_entry is {entry.module}:app.",
+        f"{app.reason} Write {path} with the same steps at its top level, without a start of a server, and with the app as 'app'{example}. "
+        f"Commit it; app_entry is {entry.module}:app.",
         app.app.place,
     )
     return entry, app.app.place, f"{path} is to be written, see the notes of bin/init"

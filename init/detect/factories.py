@@ -18,7 +18,7 @@ _CONFIGURATION = re.compile(r"conf|setting", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Unready:
-    """An app that no server can load as it is, with the reason, and an assignment of it."""
+    """An app that no server can load as it is, with the reason, and an assignment of it, empty for none."""
 
     app: App
     module: Module
@@ -28,7 +28,7 @@ class Unready:
 
 def attribute(project: Project, module: Module, app: App) -> str:
     """Return the expression of an entry for an app; empty when there is none."""
-    if app.inner or _is_incomplete(project, module, app):
+    if app.inner or _completer(project, module, app):
         return ""
     if not app.factory:
         return app.attribute
@@ -41,40 +41,90 @@ def attribute(project: Project, module: Module, app: App) -> str:
 
 
 def unready(project: Project) -> Unready | None:
-    """Return the first app that no server can load, near the top of the repository."""
-    for module in project.modules.values():
-        for app in module.apps:
-            if app.inner:
-                reason = f"{app.attribute}() creates the app and does not return it, so no server can load it."
-                return Unready(app, module, reason, "app = …")
-            if app.factory and app.framework and not attribute(project, module, app):
-                calls = _calls(project, module, app)
-                arguments = ", ".join(app.parameters)
-                reason = f"{app.attribute}({arguments}) creates the app, and a server can't give its arguments."
-                if calls:
-                    caller, call = calls[0]
-                    reason = f"{reason} {caller.place(call)} calls it: {ast.unparse(call)}."
-                return Unready(
-                    app, module, reason, f"app = {ast.unparse(calls[0][1]) if calls else f'{app.attribute}(…)'}"
-                )
+    """Return an app that no server can load, near the top of the repository."""
+    apps = [(module, app) for module in project.modules.values() for app in module.apps if app.framework]
+    for reason in (_needs_arguments, _is_completed_later, _is_inner):
+        for module, app in apps:
+            if found := reason(project, module, app):
+                return found
     return None
 
 
-def _is_incomplete(project: Project, module: Module, app: App) -> bool:
-    """Return whether an app object gets its routes from a function that nothing calls when modules are imported."""
-    if app.factory or not app.makers:
-        return False
+def _needs_arguments(project: Project, module: Module, app: App) -> Unready | None:
+    if not app.factory or app.inner or attribute(project, module, app) or _completer(project, module, app):
+        return None
+    calls = _calls(project, module, app)
+    reason = f"{app.attribute}({', '.join(app.parameters)}) creates the app, and a server can't give its arguments."
+    if not calls:
+        return Unready(app, module, reason, f"app = {app.attribute}(…)")
+    caller, call = calls[0]
+    text = ast.unparse(call)
+    return Unready(app, module, f"{reason} {caller.place(call)} calls it: {text}.", f"app = {text}")
+
+
+def _is_completed_later(project: Project, module: Module, app: App) -> Unready | None:
+    if not (completer := _completer(project, module, app)):
+        return None
+    other, function = completer
+    made = f"{app.attribute}()" if app.factory else app.attribute
+    added = f"{function.name}() ({other.place(function)}) adds them"
+    return Unready(app, module, f"{made} has no routes before {added}, and a server does not call that.", "")
+
+
+def _is_inner(project: Project, module: Module, app: App) -> Unready | None:
+    reason = f"{app.attribute}() creates the app and does not return it, so no server can load it."
+    return Unready(app, module, reason, "") if app.inner else None
+
+
+def _completer(project: Project, module: Module, app: App) -> tuple[Module, ast.FunctionDef] | None:
+    """Return a function that adds the routes of an app and that no import calls, where nothing else adds them; None when there is none."""
+    own = {f"{module.dotted}.{app.attribute}"}
+    own |= {
+        f"{module.dotted}.{other.attribute}"
+        for other in module.apps
+        if other.completed == app.attribute and not app.factory
+    }
     modules = project.modules.values()
-    own = f"{module.dotted}.{app.attribute}"
-    makers = {f"{module.dotted}.{maker}" for maker in app.makers}
-    return not any(
-        _has(other.completed, own) or any(_has(other.called, maker) for maker in makers) for other in modules
+    passed = {name for other in modules for called, name in other.passed if _is_function(project, called)}
+    if any(_has(project, {*passed, *other.completed}, one) for other in modules for one in own):
+        return None
+    found = [
+        (other, function)
+        for other in modules
+        for function, owners in other.adders
+        if any(_has(project, owners, one) for one in own)
+        and f"{other.dotted}.{function.name}" != f"{module.dotted}.{app.attribute}"
+    ]
+    called = any(_has(project, other.called, f"{where.dotted}.{one.name}") for where, one in found for other in modules)
+    return found[0] if found and not called else None
+
+
+def _is_function(project: Project, name: str) -> bool:
+    """Return whether a name is that of a function of the app; an extension of Flask is not."""
+    package, _, last = _origin(project, name).rpartition(".")
+    return any(
+        isinstance(node, ast.FunctionDef) and node.name == last
+        for module in project.modules.values()
+        if module.dotted == package or module.dotted.endswith(f".{package}")
+        for node in module.tree.body
     )
 
 
-def _has(identities: set[str], wanted: str) -> bool:
-    """Return whether a name is among identities, which may be counted from another directory."""
-    return any(one == wanted or (wanted.endswith(f".{one}") and "." in one) for one in identities)
+def _has(project: Project, identities: set[str], wanted: str) -> bool:
+    """Return whether a name is among identities, which may be counted from another directory, or be imported under another name."""
+    return any(
+        one == wanted or (wanted.endswith(f".{one}") and "." in one)
+        for identity_of_use in identities
+        for one in (identity_of_use, _origin(project, identity_of_use))
+    )
+
+
+def _origin(project: Project, name: str) -> str:
+    """Return the name that a package imports a name from, which it passes on; the name itself when it does not."""
+    package, _, last = name.rpartition(".")
+    paths = (f"{package.replace('.', '/')}{end}" for end in (".py", "/__init__.py"))
+    module = next((found for path in paths if (found := project.modules.get(path))), None)
+    return module.aliases.get(last, name) if module else name
 
 
 def _calls(project: Project, module: Module, app: App) -> list[tuple[Module, ast.Call]]:
@@ -84,7 +134,8 @@ def _calls(project: Project, module: Module, app: App) -> list[tuple[Module, ast
         (caller, call)
         for caller in project.modules.values()
         for call in caller.calls
-        if dotted(call.func).rpartition(".")[2] == app.attribute and _has({identity(caller, dotted(call.func))}, own)
+        if dotted(call.func).rpartition(".")[2] == app.attribute
+        and _has(project, {identity(caller, dotted(call.func))}, own)
     ]
 
 

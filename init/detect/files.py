@@ -173,9 +173,9 @@ def _share_database(
         instance = paths.inside(ast.Attribute(ast.Name("app"), "instance_path"))
         file = f"{instance}/{file}"
     directory = str(PurePosixPath(file).parent)
-    if directory in (".", entry.subdir or "."):
+    if directory in (".", entry.subdir or ".") or _is_code(project, directory):
         report.note(
-            f"the database {file} is among the app's files, which are read-only. Move it to a directory of its own, such as instance/",
+            f"the database {PurePosixPath(file)} is among the app's files, which are read-only. Move it to a directory of its own, such as instance/",
             module.place(node),
         )
         return

@@ -1,10 +1,13 @@
 """The front end that is built with npm: in the app's directory, or elsewhere in the repository."""
 
 import ast
+import os
 import re
 import shlex
 from pathlib import PurePosixPath
 
+from init.commands import BUILD
+from init.hints import Hints
 from init.module import Module
 from init.paths import Paths
 from init.project import Project
@@ -12,13 +15,14 @@ from init.report import Place, Report
 from init.syntax import dotted, literal
 
 _BUILD = re.compile(r'"scripts"\s*:\s*\{[^}]*"(build(?::prod\w*)?)"\s*:')
+_MANAGERS = {"npm", "yarn", "pnpm"}
 _OTHERS = {"yarn.lock": "Yarn", "pnpm-lock.yaml": "pnpm"}
 _MOVE = "Commit what it builds to a directory there, or move requirements.txt and the app's start to the top of the repository."
 _SERVES = {"static_folder", "template_folder"}
 _SENDS = {"send_from_directory", "send_file", "FileResponse", "StaticFiles"}
 
 
-def detect(project: Project, subdir: str, report: Report) -> None:
+def detect(project: Project, subdir: str, hints: Hints, report: Report) -> None:
     """Set the hooks of a front-end build in a release, which is the app's directory; note one that the app does not refer to."""
     packages = _packages(project)
     top = PurePosixPath(subdir)
@@ -34,6 +38,14 @@ def detect(project: Project, subdir: str, report: Report) -> None:
         install, script = _commands(project, packages[0], top)
         build = f"add the build to app_before_build: {install}, {script}." if install else f"{outside}. {_MOVE}"
         report.note(f"nothing of the app refers to the files of this front end. If the app serves them, {build}", place)
+    elif project.has(top / "package.json"):
+        installs = [command for command in hints.commands if command.name == BUILD and command.program in _MANAGERS]
+        for command in installs[:1]:
+            report.note(
+                f"the image runs '{command.text}', for packages that the pages may load. If they do, add it to app_before_build, and what it "
+                "needs to app_build_packages.",
+                command.place,
+            )
 
 
 def served_from_above(project: Project, subdir: str) -> Place | None:
@@ -73,14 +85,26 @@ def _refers(project: Project, subdir: str, directory: PurePosixPath) -> Place | 
         for node, served in _served(module) if PurePosixPath(path).is_relative_to(subdir or ".") else ():
             if served != directory and served.is_relative_to(directory) and not _is_own(project, served, subdir):
                 return module.place(node)
-    for path in project.named(r"(?:vite|vue|webpack|rollup)\.config\.\w+"):
-        if PurePosixPath(path).parent == directory and (
-            found := re.search(r"[\"'](?:\.\./)+([\w./-]+)", project.text(path))
-        ):
-            built = directory.parent / found[1]
-            if built.is_relative_to(subdir or ".") and not built.is_relative_to(directory):
-                return project.place(path, found[0])
+    for place, built in _outputs(project, directory):
+        if built.is_relative_to(subdir or "."):
+            return place
     return None
+
+
+def _outputs(project: Project, directory: PurePosixPath) -> list[tuple[Place, PurePosixPath]]:
+    """Return the directories outside of a front end's own that its bundler writes to, each with where its configuration names it."""
+    found = []
+    for path in project.named(r"(?:vite|vue|webpack|rollup)\.config\.\w+"):
+        if PurePosixPath(path).parent == directory:
+            for text in re.findall(r"[\"'](?:\./)?((?:\.\./)+[\w./-]+)", project.text(path)):
+                found.append((project.place(path, text), PurePosixPath(os.path.normpath(directory / text))))
+    return found
+
+
+def _is_committed(project: Project, directory: PurePosixPath) -> bool:
+    """Return whether git has what a front end builds outside of its directory."""
+    outputs = [f"{built}/" for _, built in _outputs(project, directory)]
+    return any(file.startswith(tuple(outputs)) and file.endswith((".js", ".css")) for file in project.files)
 
 
 def _is_own(project: Project, directory: PurePosixPath, subdir: str) -> bool:
@@ -91,7 +115,7 @@ def _is_own(project: Project, directory: PurePosixPath, subdir: str) -> bool:
 def _packages(project: Project) -> list[PurePosixPath]:
     """Return the directories with a front end that has a build, those near the top first."""
     found = [PurePosixPath(path).parent for path in project.named(r"package\.json")]
-    return [directory for directory in found if _script(project, directory)]
+    return [directory for directory in found if _script(project, directory) and not _is_committed(project, directory)]
 
 
 def _script(project: Project, directory: PurePosixPath) -> str:

@@ -16,11 +16,14 @@ _CHECKS = re.compile(r"/(?:[\w-]+/)*_?(?:healthz?|health[-_]?check|livez|readyz|
 
 def detect(project: Project, entry: Entry, hints: Hints, report: Report) -> None:
     """Set app_health_path."""
+    routes = _routes(project, entry)
+    with_login = {route.path for route in routes if route.login}
     for command in hints.commands:
-        if command.name == HEALTH and (found := re.search(r"https?://[^/\s\"']+(/[\w./-]*)", command.text)):
+        found = re.search(r"https?://[^/\s\"']+(/[\w./-]*)", command.text) if command.name == HEALTH else None
+        # A tool that follows redirects gets the page of the login.
+        if found and found[1] not in with_login:
             report.add("app_health_path", found[1], "the image's health check", command.place)
             return
-    routes = _routes(project, entry)
     if entry.framework == DASH:
         report.add("app_health_path", _first_page_of_dash(project), "Dash's first page")
         return

@@ -30,7 +30,7 @@ def detect(entry: Entry, hints: Hints, report: Report) -> None:
     for command in hints.commands:
         if command.name != BUILD or not _is_of_app(entry, command):
             continue
-        if re.search(r"sources\.list|add-apt-repository", command.text):
+        if re.search(r"sources\.list|add-apt-repository|apt-key|keyrings|\bgpg\b", command.text):
             others.add(command.place.path)
         names = [_RENAMED.get(name, name) for name in _installed(command)]
         libraries = [name for name in names if name.endswith("-dev") and not _OF_THE_IMAGE.fullmatch(name)]

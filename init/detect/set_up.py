@@ -37,7 +37,7 @@ def detect(project: Project, entry: Entry, hints: Hints, names: set[str], report
             "No migrations were found. If the app's tables are created by a command, add it to app_setup_commands."
         )
     _detect_static_of_django(project, entry, top, report)
-    _detect_translations(entry, hints, report)
+    _detect_own_build(entry, hints, report)
 
 
 def _migrations(project: Project, entry: Entry, names: set[str], top: str) -> steps.Migrations | None:
@@ -96,13 +96,14 @@ def _detect_static_of_django(project: Project, entry: Entry, top: str, report: R
             return
 
 
-def _detect_translations(entry: Entry, hints: Hints, report: Report) -> None:
-    """Set the hook that compiles translations, where a start or an image's build does."""
+def _detect_own_build(entry: Entry, hints: Hints, report: Report) -> None:
+    """Set the hooks that compile translations and build assets by a command of the app, where a start or an image's build does."""
     for command in hints.commands:
-        if command.program == "flask" and "compile" in command.words:
+        if command.program == "flask" and ("compile" in command.words or "assets build" in command.text):
             words = [word for word in command.words if word != "flask"]
             text = shlex.join(["flask", "--app", entry.flask_app, *words])
-            report.add("app_after_build", [text], "compiles translations", command.place)
+            reason = "compiles translations" if "compile" in command.words else "builds the assets"
+            report.add("app_after_build", [text], reason, command.place)
 
 
 def detect_initial_data(project: Project, entry: Entry, report: Report) -> None:
