@@ -41,7 +41,8 @@ SHARE, ADD = "app_shared_directories, such as", "app_extra_requirements"
         ),
         (
             "KeyError: 'SECRET_KEY'",
-            "needs the variable SECRET_KEY. Add it to app_environment, app_secrets or app_database",
+            "needs the variable SECRET_KEY. Add it to app_environment or app_database_variables, or, when it is secret, store it: "
+            "ansible-playbook playbooks/secrets.yml -e secret_name=SECRET_KEY",
         ),
         ("RuntimeError: The environment variable STRIPE_KEY is not set", "The app needs STRIPE_KEY."),
         (

@@ -556,8 +556,8 @@ def test_a_variable_without_a_default_is_left_to_the_user(detect: Detect) -> Non
     )
     report = detect(settings(code))
     assert [note for note in report.notes if "STRIPE_SECRET_KEY" in note] == [
-        "config.py:2: STRIPE_SECRET_KEY has no default. Add it to app_environment, or, when it is secret, to app_secrets: "
-        "ansible-playbook playbooks/encrypt.yml -e secret_name=STRIPE_SECRET_KEY"
+        "config.py:2: STRIPE_SECRET_KEY has no default. Add it to app_environment, or, when it is secret, store it after "
+        "playbooks/provision.yml: ansible-playbook playbooks/secrets.yml -e secret_name=STRIPE_SECRET_KEY"
     ]
     assert not [note for note in report.notes if "MAIL_SERVER" in note or "MAYBE" in note]
 

@@ -131,22 +131,56 @@ def test_credentials_that_cannot_be_decrypted_stop_the_start(decrypt: Any, tmp_p
         decrypt.database_variables(Kms(), wanted)
 
 
-def generated(*names: str, **values: str) -> dict[str, Any]:
-    """The part `generated` of secrets.json, with a ciphertext of these values."""
+def stored(*names: str, **values: str) -> dict[str, Any]:
+    """The part `stored` of secrets.json, with a ciphertext of these values."""
     return {"ciphertext": base64.b64encode(json.dumps(values).encode()).decode(), "names": list(names)}
 
 
-def test_only_the_generated_secrets_of_the_settings_are_variables(decrypt: Any) -> None:
-    wanted = generated("SECRET_KEY", SECRET_KEY="random", FORMER_KEY="other")
-    assert decrypt.generated_secrets(Kms(), wanted, {"Application": "shop"}) == {"SECRET_KEY": "random"}
+def decrypted(decrypt: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], file: Path) -> Any:
+    """Return what the program writes for a file `secrets.json`."""
+    monkeypatch.setattr(decrypt.boto3, "client", lambda *_arguments, **_options: Kms())
+    monkeypatch.setattr(sys, "argv", ["decrypt", str(file)])
+    decrypt.main()
+    return json.loads(capsys.readouterr().out)
 
 
-def test_a_secret_that_was_not_generated_stops_the_start(decrypt: Any) -> None:
-    wanted = generated("SECRET_KEY", "SALT", SECRET_KEY="random")
+@pytest.mark.parametrize("key", ["stored", "generated"])
+def test_every_stored_secret_is_a_variable_and_the_settings_take_precedence(
+    decrypt: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, key: str
+) -> None:
+    """Releases that were built before secrets could be set have `generated`."""
+    own = base64.b64encode(b"own").decode()
+    part = {key: stored("SECRET_KEY", SECRET_KEY="random", API_TOKEN="set", MAIL="stored")}
+    file = tmp_path / "secrets.json"
+    file.write_text(
+        json.dumps(
+            {"region": "eu-west-1", "endpoint_url": "", "context": {"Application": "shop"}, "secrets": {"MAIL": own}}
+            | part
+        )
+    )
+    found = decrypted(decrypt, monkeypatch, capsys, file)
+    assert found == {"SECRET_KEY": "random", "API_TOKEN": "set", "MAIL": "own"}
+
+
+def test_an_app_may_have_no_stored_secret(decrypt: Any) -> None:
+    assert decrypt.stored_secrets(Kms(), stored(), {"Application": "shop"}) == {}
+
+
+@pytest.mark.parametrize(
+    "wanted", [stored("SECRET_KEY", "SALT", SECRET_KEY="random"), {"ciphertext": "", "names": ["SALT"]}]
+)
+def test_a_secret_that_was_not_generated_stops_the_start(decrypt: Any, wanted: dict[str, Any]) -> None:
     with pytest.raises(
         SystemExit, match=r"The secret SALT of app_generated_secrets was not generated yet\. Run playbooks/provision"
     ):
-        decrypt.generated_secrets(Kms(), wanted, {"Application": "shop"})
+        decrypt.stored_secrets(Kms(), wanted, {"Application": "shop"})
+
+
+def test_no_error_quotes_the_stored_secrets(decrypt: Any) -> None:
+    wanted = {"ciphertext": base64.b64encode(b"hush").decode(), "names": []}
+    with pytest.raises(SystemExit) as error:
+        decrypt.stored_secrets(Kms(), wanted, {"Application": "shop"})
+    assert "hush" not in str(error.value)
 
 
 def test_the_settings_know_each_template_and_each_field(decrypt: Any) -> None:

@@ -7,101 +7,12 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-ROOT = Path(__file__).parent.parent
-PROGRAMS = Path(sys.executable).parent
-SERVE = (
-    "import sys; from lab.moto_gaps import close_gaps; close_gaps(); from moto.server import main; main(sys.argv[1:])"
-)
-CONTEXT = {"Application": "listings", "Environment": "lab"}
-
-
-class Account:
-    """An account of the AWS API, and the playbook's output about it."""
-
-    def __init__(self, port: int, directory: Path) -> None:
-        # Without a region, which comes from the settings.
-        self.environment = {key: value for key, value in os.environ.items() if "REGION" not in key} | {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "not-a-secret",
-            "ANSIBLE_INVENTORY": "inventory/lab",
-        }
-        self.key = directory / "id.pub"
-        public = Ed25519PrivateKey.generate().public_key()
-        self.key.write_bytes(public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH))
-
-    def provision(self, *arguments: str) -> str:
-        """Run the playbook, which must succeed, and return its output."""
-        command = ["ansible-playbook", "playbooks/provision.yml", "-e", f"ssh_public_key_file={self.key}", *arguments]
-        return self.run(*command, errors=True)
-
-    def run(self, program: str, *arguments: str, errors: bool = False) -> str:
-        """Run one of Ansible's programs, which must succeed, and return its output, with or without stderr."""
-        result = subprocess.run(
-            [str(PROGRAMS / program), *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=150,
-            check=False,
-        )
-        assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-2000:]
-        return result.stdout + result.stderr if errors else result.stdout
-
-    def client(self, service: str) -> Any:
-        """Return a client of the AWS API."""
-        return boto3.client(
-            service,
-            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
-            region_name="eu-west-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="not-a-secret",
-        )
-
-    def credentials(self) -> dict[str, Any]:
-        """Return the database's credentials, decrypted."""
-        parameter = self.client("ssm").get_parameter(Name="/outport/lab/listings/database")["Parameter"]
-        assert parameter["Type"] == "String"
-        blob = base64.b64decode(parameter["Value"])
-        return json.loads(self.client("kms").decrypt(CiphertextBlob=blob, EncryptionContext=CONTEXT)["Plaintext"])
-
-
-@contextmanager
-def serve(directory: Path) -> Iterator[Account]:
-    """Serve an empty account on a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = os.environ | {"MOTO_AMIS_PATH": str(ROOT / "lab/amis.json")}
-    with (directory / "server.log").open("w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-c", SERVE, "-p", str(port)], cwd=ROOT, env=environment, stdout=log, stderr=log
-        )
-        try:
-            wait_for(port, server)
-            yield Account(port, directory)
-        finally:
-            server.terminate()
-            server.wait(timeout=10)
+from support.account import Account, serve
 
 
 @pytest.fixture(scope="module")
@@ -109,19 +20,6 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     """The account that the playbook fills."""
     with serve(tmp_path_factory.mktemp("account")) as served:
         yield served
-
-
-def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
-    """Wait until the server responds, for up to 30 seconds."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        assert server.poll() is None, "the server exited"
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    raise AssertionError("the server did not respond within 30 seconds")
 
 
 @pytest.fixture(scope="module")
@@ -175,14 +73,14 @@ def test_the_first_run_creates_resources_and_shows_the_next_step(outputs: dict[s
 
 
 def test_no_output_contains_the_password(account: Account, outputs: dict[str, str]) -> None:
-    password = account.credentials()["password"]
+    password = account.document("database")["password"]
     assert len(password) == 32
     for name, output in outputs.items():
         assert password not in output, name
 
 
 def test_the_credentials_are_complete_and_bound_to_their_context(account: Account, outputs: dict[str, str]) -> None:
-    credentials = account.credentials()
+    credentials = account.document("database")
     assert sorted(credentials) == ["dbname", "host", "password", "port", "username"]
     assert credentials["host"].startswith("listings-lab.")
     kms = account.client("kms")
@@ -251,7 +149,7 @@ def test_the_sites_name_resolves_to_the_host(account: Account, outputs: dict[str
 
 
 def test_the_inventory_has_the_host_in_the_group_web(account: Account, outputs: dict[str, str]) -> None:
-    inventory = json.loads(account.run("ansible-inventory", "--list"))
+    inventory = account.inventory()
     assert inventory["web"]["hosts"] == ["listings-lab-web-1"]
     variables = inventory["_meta"]["hostvars"]["listings-lab-web-1"]
     assert variables["ansible_host"] == {"__ansible_unsafe": "10.214.0.10"}

@@ -371,6 +371,28 @@ def test_a_variable_has_one_value(environment: Environment) -> None:
     ]
 
 
+def test_the_place_of_each_variable_is_known(environment: Environment, tmp_path: Path) -> None:
+    environment.file.write_text(
+        "app_environment: {LEVEL: info}\napp_secrets:\n  # Of the mail server.\n  MAIL: A\n  TOKEN: A\n"
+        "app_generated_secrets:\n- KEY\n"
+    )
+    (tmp_path / "extra/group_vars").mkdir(parents=True)
+    extra = tmp_path / "extra/group_vars/all.yml"
+    extra.write_text("app_secrets: {TOKEN: B}\n")
+    values = {
+        "app_environment": {"LEVEL": "info", "MODE": "fast"},
+        "app_secrets": {"MAIL": "A", "TOKEN": "B"},
+        "app_generated_secrets": ["KEY"],
+    }
+    assert settings.app_variables(values, [str(environment.directory), str(tmp_path / "extra")]) == {
+        "LEVEL": {"setting": "app_environment", "place": f"{environment.file}:1"},
+        "MODE": {"setting": "app_environment", "place": "the command line"},
+        "MAIL": {"setting": "app_secrets", "place": f"{environment.file}:4"},
+        "TOKEN": {"setting": "app_secrets", "place": f"{extra}:1"},
+        "KEY": {"setting": "app_generated_secrets", "place": f"{environment.file}:7"},
+    }
+
+
 def test_all_problems_are_reported_at_once(environment: Environment) -> None:
     assert len(environment.problems(web_count=0, web_cuont=2, acme_email=None)) == 3
 

@@ -37,6 +37,7 @@ FACTS = {
     "ec2_owner_id": "123456789012",
     "python_app_release": "0123456789ab",
     "python_app_credentials": "Y2lwaGVydGV4dA==",
+    "python_app_stored_secrets": "",
     # Loop variables of the role.
     "_gunicorn_process": "digest",
     "gunicorn_timers": {"digest": {"command": "flask digest", "calendar": "daily"}},
@@ -254,6 +255,14 @@ def test_another_python_of_the_host_makes_another_release() -> None:
         value_of("_python_app_settings", _python_app_source={"python": version}) for version in ("3.11", "3.13")
     )
     assert (old[0], new[0]) == ("3.11", "3.13")
+
+
+def test_another_value_of_a_secret_makes_another_release_and_none_has_no_file() -> None:
+    one, other = (value_of("_python_app_settings", python_app_stored_secrets=text) for text in ("b25l", "b3RoZXI="))
+    assert one != other
+    (file,) = value_of("_python_app_secrets", python_app_stored_secrets="b25l").values()
+    assert json.loads(file)["stored"] == {"ciphertext": "b25l", "names": []}
+    assert value_of("_python_app_secrets", python_app_stored_secrets="") == {}
 
 
 def test_an_empty_setting_is_not_in_the_apps_environment() -> None:

@@ -152,8 +152,8 @@ def detect(
     _detect_constant_key(project, entry, report)
     for read in others:
         report.note(
-            f"{read.name} has no default. Add it to app_environment, or, when it is secret, to app_secrets: "
-            f"ansible-playbook playbooks/encrypt.yml -e secret_name={read.name}",
+            f"{read.name} has no default. Add it to app_environment, or, when it is secret, store it after playbooks/provision.yml: "
+            f"ansible-playbook playbooks/secrets.yml -e secret_name={read.name}",
             read.place,
         )
 

@@ -1,4 +1,5 @@
-"""Ansible filters for the settings: `settings_problems` validates them, `setting_default` returns the default of one."""
+"""Ansible filters for the settings: `settings_problems` validates them, `setting_default` returns the default of one,
+`app_variables` returns where the app's environment variables are set."""
 
 from __future__ import annotations
 
@@ -54,6 +55,8 @@ CALENDAR = re.compile(
 _CRON = r"([*\d,/-]+)"
 CRON = re.compile(rf"{_CRON}\s+{_CRON}\s+{_CRON}\s+{_CRON}\s+([*\d,/a-zA-Z-]+)")
 ARGUMENT_KEYS = ("type", "elements", "choices")
+# Settings with environment variables of the app.
+VARIABLES = ("app_environment", "app_secrets", "app_generated_secrets", "app_database_variables")
 
 
 class _Loader(yaml.CSafeLoader):
@@ -78,12 +81,24 @@ def shorten(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
+def read_nodes(path: Path) -> list[tuple[yaml.Node, yaml.Node]]:
+    """Return the top-level keys of a YAML file and their values, with their locations."""
+    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_Loader)
+    return node.value if isinstance(node, yaml.MappingNode) else []
+
+
 def read_keys(path: Path) -> dict[str, Place]:
     """Return the top-level keys of a YAML file and their locations."""
-    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_Loader)
-    if not isinstance(node, yaml.MappingNode):
-        return {}
-    return {key.value: Place(path, key.start_mark.line + 1) for key, _ in node.value}
+    return {key.value: Place(path, key.start_mark.line + 1) for key, _ in read_nodes(path)}
+
+
+def read_entries(path: Path, setting: str) -> dict[str, Place]:
+    """Return the entries of a setting, a list or a dict, in a YAML file and their locations."""
+    entries: list[Any] = []
+    for key, value in read_nodes(path):
+        if key.value == setting and not isinstance(value, yaml.ScalarNode):
+            entries = [one[0] if isinstance(one, tuple) else one for one in value.value]
+    return {one.value: Place(path, one.start_mark.line + 1) for one in entries}
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -298,8 +313,7 @@ def check_agreement(values: Mapping[str, Any], directories: Iterable[Path]) -> l
         problems.append(
             "app_database_variables: found variables of a database, but database is none. Change one of them"
         )
-    variables_of = ("app_environment", "app_secrets", "app_generated_secrets", "app_database_variables")
-    for first, second in itertools.combinations(variables_of, 2):
+    for first, second in itertools.combinations(VARIABLES, 2):
         for name in sorted(_names(values.get(first)) & _names(values.get(second))):
             problems.append(f"{second}: {name} is in {first} too. Remove it from one of them")
     for directory in directories:
@@ -367,6 +381,22 @@ def settings_problems(values: Mapping[str, Any], sources: list[str], project: st
     return problems
 
 
+def app_variables(values: Mapping[str, Any], sources: list[str]) -> dict[str, dict[str, str]]:
+    """Return the `setting` of each environment variable that the settings give the app, and its `place`, a file and a line.
+
+    values: the templated variables. sources: the inventory sources.
+    """
+    files = [path for directory in directories_of(sources) for path in settings_files(directory)]
+    found = {}
+    for setting in VARIABLES:
+        written: dict[str, Place] = {}
+        for path in files:
+            written |= read_entries(path, setting)
+        for name in _names(values.get(setting)):
+            found[name] = {"setting": setting, "place": str(written.get(name, "the command line"))}
+    return found
+
+
 @functools.cache
 def setting_default(name: str) -> Any:
     """Return the default of a setting, from the settings' spec. Raises AnsibleError when it has none."""
@@ -381,4 +411,8 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Return the filters by name."""
-        return {"setting_default": setting_default, "settings_problems": settings_problems}
+        return {
+            "app_variables": app_variables,
+            "setting_default": setting_default,
+            "settings_problems": settings_problems,
+        }

@@ -67,6 +67,11 @@ class LookupModule(LookupBase):
         """Return the secret."""
         self.set_options(var_options=variables, direct=kwargs)
         name, file = str(terms[0]), self.get_option("file")
+        if "secret_value" in (variables or {}):
+            raise AnsibleLookupError(
+                "secret_value: found a value on the command line, where every user of this machine can read it; consider it disclosed."
+                " Pass a new one on standard input, or in a file: -e secret_file=FILE"
+            )
         if file:
             value = read(Path(file).expanduser())
         else:
@@ -80,6 +85,8 @@ class LookupModule(LookupBase):
                 f"The value of {name} is empty; nothing was encrypted. Enter it at a terminal, pass it on standard input,"
                 " or in a file: -e secret_file=FILE"
             )
+        if "\0" in value:
+            raise AnsibleLookupError(f"The value of {name} has a NUL byte, which an environment variable can't have.")
         if len(value.encode()) > _LARGEST:
             raise AnsibleLookupError(
                 f"The value of {name} has {len(value.encode())} bytes; KMS encrypts at most {_LARGEST}. Store it in S3."

@@ -7,6 +7,9 @@ import base64
 import json
 import secrets
 import string
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 from ansible.module_utils.common.text.converters import to_bytes
@@ -26,12 +29,15 @@ short_description: Store credentials as KMS ciphertext in an SSM parameter
 description:
   - Ensures that an SSM parameter contains a JSON document, as base64 ciphertext of KMS under an encryption context.
   - Other existing fields are not changed. A new ciphertext is written only when something differs.
-  - Secrets are generated here and never appear in a result, a diff or a log.
+  - When another run writes at the same time, both changes are kept.
+  - Secrets are generated or decrypted here, and never appear in an argument, a result, a diff or a log.
 options:
   name: {description: Name of the parameter., type: str, required: true}
-  key_id: {description: ARN of the KMS key., type: str, required: true}
+  key_id: {description: "The KMS key: its ARN, or alias/NAME.", type: str, required: true}
   encryption_context: {description: "Encryption context, which a caller must supply to decrypt.", type: dict, required: true}
   values: {description: Fields to set; not for secrets., type: dict, default: {}}
+  ciphertexts: {description: Secret fields to set, as KMS ciphertexts (base64) with the same encryption context., type: dict, default: {}}
+  remove: {description: Fields to remove., type: list, elements: str, default: []}
   generate: {description: Secret fields to generate when they are missing., type: list, elements: str, default: []}
   tags: {description: Tags of the parameter., type: dict}
 extends_documentation_fragment: [amazon.aws.common.modules, amazon.aws.region.modules, amazon.aws.boto3]
@@ -50,11 +56,16 @@ EXAMPLES = r"""
 
 RETURN = r"""
 fields: {description: Names of the document's fields., type: list, elements: str, returned: success}
+modified: {description: "Time of the last change before this run, in UTC; empty for a new parameter.", type: str, returned: success}
 """
 
 # RDS refuses "/", "@", double quotes and spaces, and more than 41 characters.
 ALPHABET = string.ascii_letters + string.digits + "-_"
 LENGTH = 32
+# Bytes of a document: with what KMS adds, its base64 has at most the 4,096 characters of a standard parameter.
+LARGEST = 2900
+# Writes of other runs at the same time that are tolerated.
+ATTEMPTS = 3
 
 
 def generate_secret() -> str:
@@ -62,8 +73,23 @@ def generate_secret() -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
 
 
+@dataclass(frozen=True)
+class Found:
+    """The parameter at a version: its document and the ARN of the key that encrypts it; version 0 when there is none."""
+
+    document: dict[str, Any]
+    key: str = ""
+    version: int = 0
+    modified: str = ""
+
+
+def serialize(document: dict[str, Any]) -> bytes:
+    """Return a document as JSON."""
+    return to_bytes(json.dumps(document, sort_keys=True))
+
+
 class Parameter:
-    """The parameter as it is in AWS."""
+    """The parameter in AWS."""
 
     def __init__(self, module: AnsibleAWSModule) -> None:
         self.module = module
@@ -71,20 +97,34 @@ class Parameter:
         self.context: dict[str, str] = module.params["encryption_context"]
         self.ssm = module.client("ssm", retry_decorator=AWSRetry.jittered_backoff())
         self.kms = module.client("kms", retry_decorator=AWSRetry.jittered_backoff())
+        self.key = self._key(module.params["key_id"])
 
-    def read(self) -> tuple[dict[str, Any] | None, str]:
-        """Return the document (None when there is none) and the ARN of the key that it is encrypted with."""
+    def _key(self, name: str) -> str:
+        """Return the ARN of a key."""
+        if name.startswith("arn:"):
+            return name
         try:
-            text = self.ssm.get_parameter(Name=self.name, aws_retry=True)["Parameter"]["Value"]
+            return str(self.kms.describe_key(KeyId=name, aws_retry=True)["KeyMetadata"]["Arn"])
+        except is_boto3_error_code("NotFoundException"):
+            self.module.fail_json(
+                msg=f"There is no KMS key {name}. Run playbooks/provision.yml first; it creates the key."
+            )
+        except (BotoCoreError, ClientError) as error:
+            self.module.fail_json_aws(error, msg=f"Cannot find the KMS key {name}")
+
+    def read(self, version: int = 0) -> Found:
+        """Return the parameter at a version, by default the newest."""
+        try:
+            name = f"{self.name}:{version}" if version else self.name
+            parameter = self.ssm.get_parameter(Name=name, aws_retry=True)["Parameter"]
         except is_boto3_error_code("ParameterNotFound"):
-            return None, ""
+            return Found({})
         except (BotoCoreError, ClientError) as error:
             self.module.fail_json_aws(error, msg=f"Cannot read the SSM parameter {self.name}")
         try:
-            plain = self.kms.decrypt(
-                CiphertextBlob=base64.b64decode(text), EncryptionContext=self.context, aws_retry=True
-            )
-            return json.loads(plain["Plaintext"]), plain["KeyId"]
+            plain, key = self.decrypt(parameter["Value"])
+            modified = parameter["LastModifiedDate"].astimezone(UTC).isoformat(timespec="seconds")
+            return Found(json.loads(plain), key, parameter["Version"], modified)
         except (BotoCoreError, ClientError) as error:
             advice = "Nothing was changed. Check the key's state and the encryption context."
             self.module.fail_json_aws(error, msg=f"Cannot decrypt the SSM parameter {self.name}. {advice}")
@@ -94,18 +134,53 @@ class Parameter:
                 msg=f"The SSM parameter {self.name} does not contain a JSON ciphertext. Nothing was changed."
             )
 
-    def write(self, document: dict[str, Any], new: bool) -> None:
-        """Encrypt and store the document; a new parameter never overwrites one that another run has just created."""
+    def decrypt(self, ciphertext: str) -> tuple[str, str]:
+        """Return the plain text of a base64 ciphertext, and the ARN of its key."""
+        blob = base64.b64decode(ciphertext)
+        plain = self.kms.decrypt(CiphertextBlob=blob, EncryptionContext=self.context, aws_retry=True)
+        return plain["Plaintext"].decode(), plain["KeyId"]
+
+    def secrets(self) -> dict[str, str]:
+        """Return the plain texts of the fields that are given as ciphertexts."""
+        try:
+            return {name: self.decrypt(text)[0] for name, text in self.module.params["ciphertexts"].items()}
+        except (BotoCoreError, ClientError) as error:
+            self.module.fail_json_aws(error, msg="Cannot decrypt a new value. Nothing was changed")
+        except ValueError:
+            self.module.fail_json(msg="A new value is not a ciphertext in base64. Nothing was changed.")
+
+    def store(self, found: Found, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """Store the changed document.
+
+        PutParameter has no condition, but returns the version that it made. When another run has written since the parameter was read,
+        this write has replaced that one's document, and the change is repeated on it.
+        """
+        document, latest = found.document, found.version
+        for _ in range(ATTEMPTS):
+            version = self._write(change(document), new=latest == 0)
+            if version == latest + 1:
+                return
+            if version > latest + 2:
+                break
+            found = self.read(max(version - 1, 0))
+            document, latest = found.document, version or found.version
+        self.module.fail_json(
+            msg=f"Other runs change the SSM parameter {self.name} at the same time, and a change may be lost. Check it when they have ended."
+        )
+
+    def _write(self, document: dict[str, Any], new: bool) -> int:
+        """Encrypt and store the document, and return its version; 0 when it should be new and another run has just created one."""
         try:
             blob = self.kms.encrypt(
-                KeyId=self.module.params["key_id"],
-                Plaintext=to_bytes(json.dumps(document, sort_keys=True)),
-                EncryptionContext=self.context,
-                aws_retry=True,
+                KeyId=self.key, Plaintext=serialize(document), EncryptionContext=self.context, aws_retry=True
             )["CiphertextBlob"]
-            self.ssm.put_parameter(
-                Name=self.name, Type="String", Value=base64.b64encode(blob).decode(), Overwrite=not new, aws_retry=True
+            value = base64.b64encode(blob).decode()
+            stored = self.ssm.put_parameter(
+                Name=self.name, Type="String", Value=value, Overwrite=not new, aws_retry=True
             )
+            return int(stored["Version"])
+        except is_boto3_error_code("ParameterAlreadyExists"):
+            return 0
         except (BotoCoreError, ClientError) as error:
             self.module.fail_json_aws(error, msg=f"Cannot write the SSM parameter {self.name}")
 
@@ -132,26 +207,41 @@ def main() -> None:
             "key_id": {"type": "str", "required": True, "no_log": False},
             "encryption_context": {"type": "dict", "required": True},
             "values": {"type": "dict", "default": {}},
+            "ciphertexts": {"type": "dict", "default": {}},
+            "remove": {"type": "list", "elements": "str", "default": []},
             "generate": {"type": "list", "elements": "str", "default": []},
             "tags": {"type": "dict"},
         },
         supports_check_mode=True,
     )
+    options = module.params
     parameter = Parameter(module)
-    found, key_arn = parameter.read()
-    before = found or {}
-    made = {field: generate_secret() for field in module.params["generate"] if field not in before}
-    after = before | module.params["values"] | made
+    found, given = parameter.read(), parameter.secrets()
+    generated = {field: generate_secret() for field in options["generate"]}
 
-    differing = sorted(field for field in after if field not in before or before[field] != after[field])
-    rewrite = found is None or bool(differing) or key_arn != module.params["key_id"]
+    def change(document: dict[str, Any]) -> dict[str, Any]:
+        kept = {field: value for field, value in document.items() if field not in options["remove"]}
+        changed = generated | kept | options["values"] | given
+        if len(serialize(changed)) > LARGEST:
+            module.fail_json(
+                msg=f"With this change, the document is too large for an SSM parameter. Nothing was changed. At most {LARGEST} bytes fit into it:"
+                " store the largest secret of the app in app_secrets in the settings, for which playbooks/encrypt.yml creates a ciphertext."
+            )
+        return changed
+
+    before, after = found.document, change(found.document)
+    differing = sorted(
+        field for field in before | after if field not in before or field not in after or before[field] != after[field]
+    )
+    new = found.version == 0
+    rewrite = new or bool(differing) or found.key != parameter.key
     if rewrite and not module.check_mode:
-        parameter.write(after, new=found is None)
+        parameter.store(found, change)
     retag = False
-    if module.params["tags"] is not None:
-        retag = parameter.tag(module.params["tags"]) if found is not None or not module.check_mode else True
+    if options["tags"] is not None:
+        retag = parameter.tag(options["tags"]) if not new or not module.check_mode else True
 
-    result: dict[str, Any] = {"changed": rewrite or retag, "fields": sorted(after)}
+    result: dict[str, Any] = {"changed": rewrite or retag, "fields": sorted(after), "modified": found.modified}
     if module._diff and rewrite:
         changed = differing or ["encryption key"]
         result["diff"] = {

@@ -377,6 +377,12 @@ def token() -> str:
 
 
 @pytest.fixture(scope="module")
+def stored_token() -> str:
+    """A secret of the app that is not in the settings."""
+    return f"token-{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="module")
 def repository_token() -> Iterator[str]:
     """The token that the git server requires for the package's repository."""
     found = f"token-{uuid.uuid4().hex}"
@@ -454,13 +460,26 @@ def test_a_package_is_deployed_with_every_setting(undisturbed: Visits, parcel: O
     assert played.changed == []
 
 
+def test_a_stored_secret_is_delivered_by_the_next_deploy(
+    undisturbed: Visits, parcel: Options, stored_token: str
+) -> None:
+    former = live()
+    played = play("playbooks/secrets.yml", *parcel, "-e", "secret_name=MAIL_TOKEN", text=stored_token).passed()
+    assert stored_token not in played.stdout
+    assert live() == former
+    # Of the same commit.
+    play("playbooks/deploy.yml", *parcel).passed()
+    assert live() != former
+    # Not a Python program, so it has the variable itself.
+    assert on_host("sudo /opt/outport/run /srv/listings printenv MAIL_TOKEN") == stored_token
+
+
 def test_a_secret_is_in_no_file_and_in_no_environment(
-    site: Visitor, parcel: Options, token: str, repository_token: str, secret: dict[str, Any]
+    site: Visitor, parcel: Options, token: str, stored_token: str, repository_token: str, secret: dict[str, Any]
 ) -> None:
     """Search the initial environments and arguments of processes in /proc, and the files of the host."""
-    searched = [
-        text.encode() for text in (token, repository_token, secret["password"], quote(secret["password"], safe=""))
-    ]
+    secrets = (token, stored_token, repository_token, secret["password"], quote(secret["password"], safe=""))
+    searched = [text.encode() for text in secrets]
     script = f"""
 import glob, os
 searched = {searched!r}
@@ -484,6 +503,12 @@ for place in places:
 print(read > 1000)
 """
     assert on_host("sudo python3 -", text=script) == "True"
+
+
+def test_the_next_deploy_delivers_that_a_secret_is_removed(undisturbed: Visits, parcel: Options) -> None:
+    play("playbooks/secrets.yml", *parcel, "-e", "secret_remove=MAIL_TOKEN").passed()
+    play("playbooks/deploy.yml", *parcel).passed()
+    assert on_host("sudo /opt/outport/run /srv/listings printenv MAIL_TOKEN || echo removed") == "removed"
 
 
 def test_a_rollback_includes_the_other_processes_and_checks_the_schema_revision(

@@ -45,9 +45,9 @@ def at_a_terminal(command: list[str], replies: list[tuple[str, str]]) -> tuple[i
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", shown)
 
 
-def encrypt(*options: str, text: str = "") -> tuple[int, str]:
-    """Run playbooks/encrypt.yml without a terminal; return its exit status and its output on one line."""
-    command = [str(REPOSITORY / "bin/lab"), "play", "playbooks/encrypt.yml", *options]
+def run(playbook: str, *options: str, text: str = "") -> tuple[int, str]:
+    """Run a playbook without a terminal; return its exit status and its output on one line."""
+    command = [str(REPOSITORY / "bin/lab"), "play", f"playbooks/{playbook}.yml", *options]
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     return done.returncode, " ".join((done.stdout + done.stderr).split())
 
@@ -85,16 +85,27 @@ def test_a_secret_is_typed_twice_and_not_shown() -> None:
     assert "The two values differ" in shown
 
 
+def test_a_stored_secret_is_typed_twice_and_listed_without_its_value() -> None:
+    command = [str(REPOSITORY / "bin/lab"), "play", "playbooks/secrets.yml", "-e", "secret_name=API_TOKEN"]
+    code, shown = at_a_terminal(command, [("Value of API_TOKEN", "s3cret!"), ("Repeat", "s3cret!")])
+    assert code == 0
+    assert "API_TOKEN was set" in shown
+    listed = run("secrets")[1]
+    assert "API_TOKEN /outport/lab/listings/secrets" in listed
+    assert "s3cret!" not in shown + listed
+    assert "API_TOKEN was removed" in run("secrets", "-e", "secret_remove=API_TOKEN")[1]
+
+
 def test_a_secret_is_read_from_standard_input_or_a_file(tmp_path: Path) -> None:
-    code, output = encrypt("-e", "secret_name=API_TOKEN", text="wört of two\nlines\n")
+    code, output = run("encrypt", "-e", "secret_name=API_TOKEN", text="wört of two\nlines\n")
     assert code == 0
     assert decrypted(output, "API_TOKEN") == "wört of two\nlines"
     file = tmp_path / "secret"
     file.write_text("from a file\n")
-    code, output = encrypt("-e", "secret_name=API_TOKEN", "-e", f"secret_file={file}", text="not this")
+    code, output = run("encrypt", "-e", "secret_name=API_TOKEN", "-e", f"secret_file={file}", text="not this")
     assert code == 0
     assert decrypted(output, "API_TOKEN") == "from a file"
-    code, output = encrypt("-e", "secret_name=app_repository_token", text="a token")
+    code, output = run("encrypt", "-e", "secret_name=app_repository_token", text="a token")
     assert code == 0
     # A setting of its own.
     assert re.search(r"(?<!app_secrets: )app_repository_token: [A-Za-z0-9+/=]{40,}", output)
@@ -106,14 +117,14 @@ def test_a_secret_is_read_from_standard_input_or_a_file(tmp_path: Path) -> None:
         ([], "a value", "Allowed: the name of an environment variable"),
         (["-e", "secret_name=API_TOKEN"], "", "The value of API_TOKEN is empty; nothing was encrypted."),
         (["-e", "secret_name=API_TOKEN"], "\n", "is empty"),
-        (["-e", "secret_name=API-TOKEN"], "a value", "found 'API-TOKEN'"),
+        (["-e", "secret_name=API-TOKEN"], "a value", 'found "API-TOKEN"'),
         (["-e", "secret_name=API_TOKEN"], "x" * 4097, "has 4097 bytes; KMS encrypts at most 4096"),
         (["-e", "secret_name=API_TOKEN", "-e", "secret_file=/nowhere"], "", "which is not a file"),
         (["-e", "secret_name=API_TOKEN", "-e", "secret_value=x"], "", "on the command line"),
     ],
 )
 def test_an_invalid_secret_is_refused(options: list[str], text: str, message: str) -> None:
-    code, output = encrypt(*options, text=text)
+    code, output = run("encrypt", *options, text=text)
     assert code != 0
     assert message in output
     assert "app_secrets:" not in output

@@ -21,6 +21,12 @@ _PACKAGES = {
     "magic": "python-magic",
 }
 
+# Where an environment variable comes from; \1 is its name.
+_VARIABLE = (
+    r"Add it to app_environment or app_database_variables, or, when it is secret, store it: "
+    r"ansible-playbook playbooks/secrets.yml -e secret_name=\1"
+)
+
 
 def advice(lines: Iterable[str], app: Path) -> str:
     """Return how to fix the first known cause in an app's output, empty for none; `app` is the app's directory in its release."""
@@ -99,13 +105,11 @@ _CAUSES: tuple[tuple[str, Callable[[re.Match[str], Path], str]], ...] = (
     ),
     (
         r"KeyError: '([A-Z][A-Z0-9_]{2,})'",
-        _text(r"The app needs the variable \1. Add it to app_environment, app_secrets or app_database_variables."),
+        _text(rf"The app needs the variable \1. {_VARIABLE}"),
     ),
     (
         r"(?:RuntimeError|ValueError|ImproperlyConfigured|KeyError|Exception): .*?\b([A-Z][A-Z0-9]*_[A-Z0-9_]+)\b"
         r".*(?:not set|required|missing|must|undefined)",
-        _text(
-            r"The app needs \1. If it is an environment variable, add it to app_environment, app_secrets or app_database_variables."
-        ),
+        _text(rf"The app needs \1. If it is an environment variable: {_VARIABLE}"),
     ),
 )

@@ -1,0 +1,122 @@
+"""An account of the lab's AWS API, without a lab, and Ansible's programs that use it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+ROOT = Path(__file__).parent.parent.parent
+PROGRAMS = Path(sys.executable).parent
+SERVE = (
+    "import sys; from lab.moto_gaps import close_gaps; close_gaps(); from moto.server import main; main(sys.argv[1:])"
+)
+CONTEXT = {"Application": "listings", "Environment": "lab"}
+
+
+class Account:
+    """An account of the AWS API, and the playbook's output about it."""
+
+    def __init__(self, port: int, directory: Path) -> None:
+        # Without a region, which comes from the settings.
+        self.environment = {key: value for key, value in os.environ.items() if "REGION" not in key} | {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "not-a-secret",
+            "ANSIBLE_INVENTORY": "inventory/lab",
+        }
+        self.key = directory / "id.pub"
+        public = Ed25519PrivateKey.generate().public_key()
+        self.key.write_bytes(public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH))
+
+    def play(self, playbook: str, *arguments: str, text: str = "") -> tuple[int, str]:
+        """Run a playbook with `text` as its input; return its exit status and its output."""
+        command = ["ansible-playbook", f"playbooks/{playbook}.yml", "-e", f"ssh_public_key_file={self.key}", *arguments]
+        done = self._run(*command, text=text)
+        return done.returncode, done.stdout + done.stderr
+
+    def provision(self, *arguments: str) -> str:
+        """Run provision.yml, which must succeed, and return its output."""
+        code, output = self.play("provision", *arguments)
+        assert code == 0, output[-6000:]
+        return output
+
+    def inventory(self) -> dict[str, Any]:
+        """Return Ansible's inventory."""
+        done = self._run("ansible-inventory", "--list")
+        assert done.returncode == 0, done.stderr[-2000:]
+        return json.loads(done.stdout)
+
+    def _run(self, program: str, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(PROGRAMS / program), *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=150,
+            check=False,
+        )
+
+    def client(self, service: str) -> Any:
+        """Return a client of the AWS API."""
+        return boto3.client(
+            service,
+            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
+            region_name="eu-west-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="not-a-secret",
+        )
+
+    def document(self, name: str) -> dict[str, Any]:
+        """Return the document of an SSM parameter of the environment, decrypted."""
+        parameter = self.client("ssm").get_parameter(Name=f"/outport/lab/listings/{name}")["Parameter"]
+        assert parameter["Type"] == "String"
+        blob = base64.b64decode(parameter["Value"])
+        return json.loads(self.client("kms").decrypt(CiphertextBlob=blob, EncryptionContext=CONTEXT)["Plaintext"])
+
+
+@contextmanager
+def serve(directory: Path) -> Iterator[Account]:
+    """Serve an empty account on a free port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = os.environ | {"MOTO_AMIS_PATH": str(ROOT / "lab/amis.json")}
+    with (directory / "server.log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-c", SERVE, "-p", str(port)], cwd=ROOT, env=environment, stdout=log, stderr=log
+        )
+        try:
+            wait_for(port, server)
+            yield Account(port, directory)
+        finally:
+            server.terminate()
+            server.wait(timeout=10)
+
+
+def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+    """Wait until the server responds, for up to 30 seconds."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        assert server.poll() is None, "the server exited"
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/", timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError("the server did not respond within 30 seconds")
