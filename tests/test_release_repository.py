@@ -6,7 +6,9 @@ import base64
 import hashlib
 import json
 import os
+import stat
 import subprocess
+import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from ansible.module_utils.release import ssh_keys
 from ansible.module_utils.release.errors import ReleaseError
 from ansible.module_utils.release.repository import Access, Repository
 
@@ -301,20 +304,105 @@ def test_a_token_goes_to_its_server_only_and_is_in_no_file(tmp_path: Path, serve
 def test_a_key_is_the_only_one_that_is_offered(tmp_path: Path, clone: Repository) -> None:
     key = tmp_path / "a key"
     key.touch()
-    command = Access(key=str(key)).environment(clone.url)["GIT_SSH_COMMAND"]
-    shown = subprocess.run(
-        [*command.split()[:1], "-G", *shell_words(command)[1:], "git.example.org"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "identitiesonly yes" in shown.stdout
-    assert f"identityfile {key}" in shown.stdout
-    assert "batchmode yes" in shown.stdout
+    for access, options in (
+        (Access({"": str(key)}), {"identitiesonly yes", "stricthostkeychecking accept-new", f"identityfile {key}"}),
+        (Access(), set()),
+    ):
+        # As git runs it.
+        command = f'{access.environment(clone.url)["GIT_SSH_COMMAND"]} "$@"'
+        shown = subprocess.run(
+            ["sh", "-c", command, "sh", "-G", "git@git.example.org", "git-upload-pack 'team/app.git'"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        assert {"batchmode yes", "user git", "hostname git.example.org", *options} <= set(shown)
+        assert sum(str(key) in line for line in shown) == len(options) / 3
     assert os.environ.items() <= Access().environment(clone.url).items()
 
 
-def shell_words(command: str) -> list[str]:
-    """Return the words that a shell makes of a command."""
-    shown = subprocess.run(["sh", "-c", f"printf '%s\\n' {command}"], capture_output=True, text=True, check=True)
-    return shown.stdout.splitlines()
+# An SSH server of which each key may read one repository.
+SSH = """\
+#!/bin/sh
+while [ $# -gt 2 ]; do
+  if [ "$1" = -i ]; then key=$(cat "$2"); fi
+  shift
+done
+path=$(printf %s "$2" | sed "s/^[^ ]* '\\/*\\(.*\\)'$/\\1/")
+echo "$1 $path" >>SERVER/log
+if [ "$key" != "key of $path" ]; then
+  echo "$1: Permission denied (publickey)." >&2
+  exit 255
+fi
+cd SERVER && exec git-upload-pack "$path"
+"""
+
+
+@pytest.fixture
+def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of that server; the program `ssh` connects to it."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/ssh").write_text(SSH.replace("SERVER", str(tmp_path / "server")))
+    (tmp_path / "bin/ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    monkeypatch.setattr(ssh_keys, "MEMORY", tmp_path)
+    return tmp_path / "server"
+
+
+@pytest.mark.parametrize("url", ["ssh://git@git.example.org:2222/team/lib.git", "git@git.example.org:team/lib"])
+def test_each_repository_is_read_with_its_own_key(tmp_path: Path, ssh: Path, url: str) -> None:
+    """Also those of submodules, and when the names begin alike."""
+    library, other = Remote(ssh / "team/lib.git"), Remote(ssh / "team/lib.git-more.git")
+    app = Remote(ssh / "team/app.git")
+    modules = ""
+    for remote, address in ((library, "../lib.git"), (other, "ssh://git.example.org/team/lib.git-more.git")):
+        pinned = remote.commit(file=address)
+        name = remote.directory.stem
+        modules += f'[submodule "{name}"]\n\tpath = {name}\n\turl = {address}\n'
+        app.git("update-index", "--add", "--cacheinfo", f"160000,{pinned},{name}")
+    (app.directory / ".gitmodules").write_text(modules)
+    app.git("add", ".gitmodules")
+    app.git("commit", "--quiet", "--message", "Add submodules")
+    commit = app.git("rev-parse", "HEAD")
+    keys = {url: "key of team/lib.git", "git@git.example.org:team/lib.git-more.git": "key of team/lib.git-more.git"}
+    address = "git@git.example.org:team/app.git"
+    with ssh_keys.in_memory("shop", keys | {"": "key of team/app.git\n"}) as files:
+        clone = Repository(tmp_path / "repository.git", address, Access(files))
+        assert clone.find_remotely("main") == clone.fetch("main") == commit
+        assert sorted(files_of(clone, commit, "", tmp_path / "out")) == [".gitmodules", "lib.git-more/file", "lib/file"]
+        (directory,) = tmp_path.glob("outport-deploy-keys-shop-*")
+        assert {stat.S_IMODE(path.stat().st_mode) for path in (directory, *directory.iterdir())} == {0o700, 0o600}
+    assert not directory.exists()
+    assert [path for path in clone.directory.rglob("*") if path.is_file() and b"key of" in path.read_bytes()] == []
+    with (
+        ssh_keys.in_memory("shop", {url: "key of team/lib.git"}) as files,
+        pytest.raises(ReleaseError, match=r"(.|\n)*app_repository_keys where each repository has its own key"),
+    ):
+        Repository(tmp_path / "second.git", address, Access(files)).fetch("main")
+
+
+def test_a_requirement_is_read_with_its_own_key(tmp_path: Path, ssh: Path) -> None:
+    """By uv, as the build runs it."""
+    library = Remote(ssh / "team/lib.git")
+    commit = library.commit(**{"pyproject.toml": '[project]\nname = "lib"\nversion = "1"\n'})
+    entry = f"lib @ git+ssh://git@git.example.org/team/lib.git@{commit}\n"
+    uv = [str(Path(sys.executable).parent / "uv"), "pip", "compile", "--no-index", "--quiet", "--no-config", "-"]
+    keys = {"": "another", "git@git.example.org:team/lib.git": "key of team/lib.git"}
+    with ssh_keys.in_memory("shop", keys) as files:
+        variables = os.environ | ssh_keys.variables(files) | {"UV_CACHE_DIR": str(tmp_path / "cache")}
+        done = subprocess.run(uv, input=entry, env=variables, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert entry in done.stdout
+
+
+def test_keys_of_a_run_that_was_killed_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssh_keys, "MEMORY", tmp_path)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left, used = (tmp_path / f"outport-deploy-keys-shop-{number}" for number in (ended.pid, os.getppid()))
+    for directory in (left, used):
+        directory.mkdir()
+    with ssh_keys.in_memory("shop", {}) as files:
+        assert files == {}
+    assert not left.exists()
+    assert used.exists()

@@ -175,6 +175,14 @@ def test_optional_settings_may_be_empty(environment: Environment, name: str) -> 
     [
         ("app_environment", {"LOG-LEVEL": "info"}, 'the name "LOG-LEVEL"'),
         ("app_environment", {"LEVELS": ["info"]}, "LEVELS: ['info']"),
+        (
+            "app_repository_keys",
+            {"git@e.org:lib.git": "/nowhere"},
+            'git@e.org:lib.git: "/nowhere", which is not a file',
+        ),
+        ("app_repository_keys", {"https://e.org/lib.git": __file__}, 'the name "https://e.org/lib.git"'),
+        ("app_repository_keys", {"lib.git": __file__}, 'the name "lib.git"'),
+        ("app_repository_keys", __file__, f'"{__file__}"'),
         ("app_secrets", {"SECRET_KEY": "swordfish"}, 'SECRET_KEY: "swordfish"'),
         ("app_generated_secrets", ["SECRET KEY"], '"SECRET KEY"'),
         ("app_generated_secrets", {"SECRET_KEY": "random"}, "{'SECRET_KEY': 'random'}"),
@@ -244,6 +252,7 @@ def test_valid_entries_are_accepted(environment: Environment) -> None:
         "app_environment": {"LOG_LEVEL": "info", "PAGE_SIZE": 20},
         "app_secrets": {"SECRET_KEY": "A" * 200 + "=="},
         "app_generated_secrets": ["SESSION_KEY", "Salt_2"],
+        "app_repository_keys": dict.fromkeys(("git@e.org:team/lib.git", "ssh://git@e.org:2222/team/lib"), __file__),
         "app_entry": "shop:create_app('config.Production', debug=False)",
         "app_processes": {"worker": "celery --app shop worker"},
         "app_timers": {"digest": {"command": "flask digest", "calendar": "daily"}},

@@ -265,6 +265,22 @@ def test_another_value_of_a_secret_makes_another_release_and_none_has_no_file() 
     assert value_of("_python_app_secrets", python_app_stored_secrets="") == {}
 
 
+def test_each_repository_has_the_key_of_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("app", "lib"):
+        (tmp_path / name).write_text(f"key of {name}\n")
+    lib, app = {"git@e.org:lib.git": "~/lib"}, str(tmp_path / "app")
+    for changes, keys in (
+        ({}, {}),
+        ({"app_deploy_key_file": app}, {"": "key of app\n"}),
+        (
+            {"app_deploy_key_file": app, "app_repository_keys": lib},
+            {"": "key of app\n", "git@e.org:lib.git": "key of lib\n"},
+        ),
+    ):
+        assert value_of("_python_app_keys", **changes) == keys
+
+
 def test_an_empty_setting_is_not_in_the_apps_environment() -> None:
     assert "AWS_ENDPOINT_URL" not in render("roles/python_app/templates/environment.j2", aws_endpoint_url="")
 

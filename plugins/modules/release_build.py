@@ -34,6 +34,7 @@ options:
   extras: {description: "Extras of the app's project.", type: list, elements: str, default: []}
   groups: {description: "Dependency groups of the app's project.", type: list, elements: str, default: []}
   index_credentials: {description: "Host names of package indexes and the KMS ciphertexts (base64) of USER:PASSWORD.", type: dict, default: {}}
+  keys: {description: SSH private keys for git requirements; release_fetch has the same option., type: dict, default: {}}
   launcher: {description: Program next to which the one that decrypts is., type: path, default: /opt/outport/launch}
   kms: {description: "How to decrypt: region, endpoint_url (empty for Amazon's own) and context.", type: dict, default: {}}
   environment: {description: Environment variables of the commands before and after the build., type: dict, default: {}}
@@ -96,6 +97,7 @@ def main() -> None:
             "extras": {"type": "list", "elements": "str", "default": []},
             "groups": {"type": "list", "elements": "str", "default": []},
             "index_credentials": {"type": "dict", "default": {}},
+            "keys": {"type": "dict", "default": {}, "no_log": True},
             "launcher": {"type": "path", "default": "/opt/outport/launch"},
             "kms": {"type": "dict", "default": {}},
             "environment": {"type": "dict", "default": {}},

@@ -13,6 +13,7 @@ from ansible.module_utils.release.layout import App
 from ansible.module_utils.release.lock import locked
 from ansible.module_utils.release.repository import Access, Repository
 from ansible.module_utils.release.secrets import decrypted
+from ansible.module_utils.release.ssh_keys import in_memory
 
 DOCUMENTATION = r"""
 module: release_fetch
@@ -26,7 +27,11 @@ options:
   url: {description: URL of the repository., type: str, required: true}
   ref: {description: "Branch, tag, commit id (abbreviated or not) or whole name of a ref.", type: str, required: true}
   subdir: {description: Directory of the app in the repository; submodules outside of it are not fetched., type: str, default: ""}
-  key: {description: File on the host with the SSH private key that reads the repository; empty for none., type: str, default: ""}
+  keys:
+    description:
+      - SSH private keys, by the URL of their repository; with an empty one for all others. They are in files in memory, which are removed at the end.
+    type: dict
+    default: {}
   user: {description: "User name for https, with O(token).", type: str, default: git}
   token: {description: "KMS ciphertext (base64) of the token or password for https; empty for none.", type: str, default: ""}
   launcher: {description: Program next to which the one that decrypts is., type: path, default: /opt/outport/launch}
@@ -58,7 +63,7 @@ def main() -> None:
             "url": {"type": "str", "required": True},
             "ref": {"type": "str", "required": True},
             "subdir": {"type": "str", "default": ""},
-            "key": {"type": "str", "default": "", "no_log": False},
+            "keys": {"type": "dict", "default": {}, "no_log": True},
             "user": {"type": "str", "default": "git"},
             "token": {"type": "str", "default": "", "no_log": False},
             "launcher": {"type": "path", "default": "/opt/outport/launch"},
@@ -74,14 +79,15 @@ def main() -> None:
     try:
         token = {"app_repository_token": options["token"]} if options["token"] else {}
         found = decrypted(options["launcher"], options["kms"], token)
-        access = Access(options["key"], options["user"], found.get("app_repository_token", ""))
-        repository = Repository(app.repository, options["url"], access)
-        if module.check_mode:
-            module.exit_json(changed=False, commit=repository.find_remotely(options["ref"]), python=python)
-        with locked(app, f"fetch of {options['ref']}"):
-            before = repository.head()
-            commit = repository.fetch(options["ref"], options["subdir"])
-            app.remove_former_clone()
+        with in_memory(app.name, options["keys"]) as keys:
+            access = Access(keys, options["user"], found.get("app_repository_token", ""))
+            repository = Repository(app.repository, options["url"], access)
+            if module.check_mode:
+                module.exit_json(changed=False, commit=repository.find_remotely(options["ref"]), python=python)
+            with locked(app, f"fetch of {options['ref']}"):
+                before = repository.head()
+                commit = repository.fetch(options["ref"], options["subdir"])
+                app.remove_former_clone()
     except ReleaseError as error:
         module.fail_json(msg=f"{error}\nThe previous release is still live.")
     module.exit_json(changed=commit != before, commit=commit, python=python)

@@ -11,8 +11,9 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from ansible.module_utils.release import ssh_keys
 from ansible.module_utils.release.archive import pack, unpack
-from ansible.module_utils.release.builder import PATH
+from ansible.module_utils.release.builder import BUILDER, PATH
 from ansible.module_utils.release.context import Context
 from ansible.module_utils.release.disk import check_space, disk_full
 from ansible.module_utils.release.environment import count_packages, ensure_environment
@@ -76,7 +77,11 @@ def _make(context: Context) -> bool:
     context.builder.ensure()
     context.tools.ensure_uv()
     shutil.rmtree(release.directory, ignore_errors=True)
-    with index_credentials(context):
+    with (
+        index_credentials(context),
+        ssh_keys.in_memory(context.app.name, context.params["keys"], BUILDER) as keys,
+    ):
+        context.builder.access = ssh_keys.variables(keys) if keys else {}
         return _make_release(context)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -40,12 +40,13 @@ class Builder:
     """The build user; its commands run in `directory`, which need not exist yet.
 
     `locks` are file descriptors that its commands inherit: commands that outlive an interrupted run still hold the lock.
-    `netrc` is a file with the passwords of package indexes, None for none.
+    `netrc` is a file with the passwords of package indexes, None for none; `access` the variables with which git reads repositories.
     """
 
     directory: Path
     locks: tuple[int, ...] = ()
     netrc: Path | None = None
+    access: dict[str, str] = field(default_factory=dict)
 
     def ensure(self) -> None:
         """Create the user unless it exists."""
@@ -73,7 +74,7 @@ class Builder:
         return run(
             ["/usr/sbin/runuser", "-u", BUILDER, "--", *argv],
             cwd or self.directory,
-            variables(app_variables, **({"NETRC": str(self.netrc)} if self.netrc else {}), **more),
+            variables(app_variables, **({"NETRC": str(self.netrc)} if self.netrc else {}), **self.access, **more),
             stdin=stdin,
             stdout=stdout,
             pass_fds=self.locks,

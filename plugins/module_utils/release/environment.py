@@ -85,7 +85,11 @@ def _install_lock(context: Context, environment: Environment, lock: str, interpr
     need(result, cause, CHANGE_REQUIREMENTS)
     if any(map(is_commit, lines)):
         result = context.builder.run([uv, "pip", "install", "--no-deps", *options, "--requirement", str(commits)])
-        need(result, cause, "Fix the git URL, or allow the host to read that repository without a password.")
+        need(
+            result,
+            cause,
+            "Fix the git URL, or give the host a key for that repository: app_deploy_key_file or app_repository_keys.",
+        )
 
 
 def _install_local(context: Context, environment: Environment, project: Project, local: list[str]) -> None:

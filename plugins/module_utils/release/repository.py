@@ -6,13 +6,13 @@ import difflib
 import hashlib
 import os
 import re
-import shlex
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ansible.module_utils.release import ssh_keys
 from ansible.module_utils.release.commands import Result, run
 from ansible.module_utils.release.errors import ReleaseError
 
@@ -23,7 +23,8 @@ _SUGGESTIONS = 5
 _FIXES = (
     (
         r"Authentication failed|could not read (Username|Password)|Permission denied|HTTP Basic: Access denied|403",
-        "The host has no access: set app_deploy_key_file (SSH) or app_repository_token (https), or allow that key or token to read the repository.",
+        "The host has no access: set app_deploy_key_file (SSH; app_repository_keys where each repository has its own key)"
+        " or app_repository_token (https), or allow that key or token to read the repository.",
     ),
     (
         r"Host key verification failed",
@@ -42,9 +43,9 @@ _FIXES = (
 
 @dataclass(frozen=True)
 class Access:
-    """How a host reads a repository: by the SSH key in the file `key`, or by a user name and a token for https; empty for neither."""
+    """How a host reads repositories: by SSH keys, files by the URL of their repository ("" for all others); by a user name and a token for https."""
 
-    key: str = ""
+    keys: Mapping[str, str] = field(default_factory=dict)
     user: str = ""
     token: str = ""
 
@@ -52,16 +53,13 @@ class Access:
         """Return the environment variables of git for a repository."""
         # Detached, it would be killed with its session.
         config = {"gc.autoDetach": "false", "lfs.concurrenttransfers": "4"}
-        ssh = "ssh -o BatchMode=yes"
-        more = {}
-        if self.key:
-            ssh += f" -i {shlex.quote(self.key)} -o IdentitiesOnly=yes -o StrictHostKeyChecking=accept-new"
+        more = ssh_keys.variables(self.keys)
         if self.token:
             # Git asks this helper, so that the token is in no file and no argument, and goes to this server only.
             parts = urlsplit(url)
             helper = '!f() { echo "username=$OUTPORT_GIT_USER"; echo "password=$OUTPORT_GIT_TOKEN"; }; f'
             config[f"credential.{parts.scheme}://{parts.netloc}.helper"] = helper
-            more = {"OUTPORT_GIT_USER": self.user, "OUTPORT_GIT_TOKEN": self.token}
+            more |= {"OUTPORT_GIT_USER": self.user, "OUTPORT_GIT_TOKEN": self.token}
         for number, (name, value) in enumerate(config.items()):
             more |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
         return {
@@ -69,7 +67,6 @@ class Access:
             **more,
             "GIT_CONFIG_COUNT": str(len(config)),
             "GIT_TERMINAL_PROMPT": "0",
-            "GIT_SSH_COMMAND": ssh,
             "LC_ALL": "C.UTF-8",
         }
 
