@@ -29,6 +29,8 @@ FIRST_LAB = (
 SECOND_LAB = ("any_app", "browser", "two_hosts")
 # All of its tests are of the soak; it starts labs of its own.
 LAST_OF_SOAK = "catalogue"
+# Time limits of those that take longer than TIMEOUT, seconds.
+LONGER = {LAST_OF_SOAK: 5400, "no_failed_request": 1800, "any_app": 1800}
 
 # Plugins that the end-to-end tests do not use, and that take a second to load.
 UNUSED_PLUGINS = ("-p", "no:schemathesis", "-p", "no:hypothesispytest")
@@ -176,12 +178,12 @@ def fast(run: Run) -> None:
     pytest(run, "fast tests", ["tests", "--ignore=tests/end_to_end"])
 
 
-def pytest(run: Run, name: str, arguments: list[str], lab: int = 0) -> None:
+def pytest(run: Run, name: str, arguments: list[str], lab: int = 0, timeout: int = TIMEOUT) -> None:
     """Run pytest and count its tests."""
     report = LOGS / f"{name.replace(':', '').replace(' ', '-')}.xml"
     selected = [] if run.soak else ["-m", "not soak"]
     command = ["pytest", "-p", "no:cacheprovider", f"--junitxml={report}", *selected, *arguments]
-    run.check(name, command, TIMEOUT, report, lab)
+    run.check(name, command, timeout, report, lab)
 
 
 def roles(run: Run, lab: int) -> None:
@@ -203,7 +205,8 @@ def stack(run: Run, lab: int) -> None:
         pytest(run, "the app on MySQL", ["tests/app", "--mysql"], lab)
     for module in share(lab, run.soak):
         arguments = [*UNUSED_PLUGINS, f"tests/end_to_end/test_{module}.py"]
-        pytest(run, f"end to end: {module.replace('_', ' ')}", arguments, lab)
+        timeout = LONGER.get(module, TIMEOUT) if run.soak else TIMEOUT
+        pytest(run, f"end to end: {module.replace('_', ' ')}", arguments, lab, timeout)
 
 
 def share(lab: int, soak: bool) -> tuple[str, ...]:
