@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import threading
+import uuid
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any
 
 import moto
 from moto.core.exceptions import JsonRESTError
+from moto.dynamodb.models.table import Table
 from moto.ec2 import utils
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_ip_addresses import ElasticAddressBackend
@@ -242,6 +244,19 @@ def evaluate_bucket_policy_conditions() -> None:
         return IAMPolicy(json.dumps(document)).is_action_permitted(action, resource)
 
 
+# DynamoDB
+
+
+def report_table_ids() -> None:
+    """AWS reports the id of a table; moto does not, and dynamodb_table fails."""
+
+    @wrap(Table, "describe")
+    def describe(original: Callable[..., Any], self: Any, base_key: str = "TableDescription") -> Any:
+        found = original(self, base_key)
+        found[base_key]["TableId"] = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.table_arn} {self.created_at}"))
+        return found
+
+
 GAPS: list[Callable[[], None]] = [
     use_the_tag_type_of_elastic_ips,
     allocate_reachable_addresses,
@@ -254,4 +269,5 @@ GAPS: list[Callable[[], None]] = [
     accept_key_arns,
     reject_disabled_keys,
     evaluate_bucket_policy_conditions,
+    report_table_ids,
 ]

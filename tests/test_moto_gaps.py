@@ -170,3 +170,15 @@ def test_a_tls_only_policy_allows_callers_and_other_denials_hold() -> None:
     s3.put_bucket_policy(Bucket="shop", Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
     with pytest.raises(ClientError, match="Forbidden"):
         s3.put_object(Bucket="shop", Key="dump", Body=b"text")
+
+
+def test_a_table_has_an_id_that_stays() -> None:
+    dynamodb = client("dynamodb")
+    key = {"AttributeName": "name"}
+    created = dynamodb.create_table(
+        TableName="leases",
+        KeySchema=[{**key, "KeyType": "HASH"}],
+        AttributeDefinitions=[{**key, "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )["TableDescription"]
+    assert created["TableId"] == dynamodb.describe_table(TableName="leases")["Table"]["TableId"]

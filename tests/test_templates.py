@@ -35,6 +35,7 @@ FACTS = {
     },
     "inventory_hostname": "listings-lab-web-1",
     "ec2_owner_id": "123456789012",
+    "ec2_instance_id": "i-0123456789abcdef0",
     "python_app_release": "0123456789ab",
     "python_app_credentials": "Y2lwaGVydGV4dA==",
     "python_app_stored_secrets": "",

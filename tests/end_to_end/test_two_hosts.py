@@ -2,19 +2,23 @@
 
 import subprocess
 import time
+from collections.abc import Iterator
 
+import boto3
 import pytest
 from conftest import Change
 from support import loads
 from support.hosts import live, on_host, serves, shown
-from support.plays import deploy, rollback
+from support.plays import deploy, play, rollback
 
 from lab import operations
-from lab.layout import REPOSITORY
+from lab.layout import AWS_ENDPOINT, AWS_PORT, REPOSITORY
 from lab.load import Load, plan_for_site
 from lab.repositories import APP, DEPLOYED, publish, remove_branch
 
 HOSTS = ("web-1", "web-2")
+
+Options = tuple[str, ...]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -107,3 +111,69 @@ def wait_until_back(host: str, before: str) -> None:
             return
         time.sleep(0.5)
     pytest.fail(f"{host} is not ready 120 seconds after its reboot; its last start: {found or 'unknown'}")
+
+
+@pytest.fixture
+def clock() -> Iterator[Options]:
+    """Options that deploy the app with a process that runs on one host only; it is removed afterwards."""
+    options = ("-e", '{"app_single_processes": {"clock": "sleep infinity"}}', "-e", "gunicorn_monitor_seconds=1")
+    play("site.yml", *options).passed()
+    yield options
+    deploy(DEPLOYED, "-e", "gunicorn_monitor_seconds=1").passed()
+
+
+def test_exactly_one_host_runs_single_processes_and_timers(clock: Options) -> None:
+    """Not the first one of the inventory: a host that comes back leaves them to the one that has taken over."""
+    (former,) = primary()
+    (other,) = {*HOSTS} - {former}
+    assert {host: run_timer(host) for host in HOSTS} == {former: "yes", other: "no"}
+    ec2 = boto3.client("ec2", endpoint_url=AWS_ENDPOINT, region_name=str(operations.settings()["aws_region"]))
+    instance, before = on_host("sudo grep -o 'i-[0-9a-f]*' /etc/outport-lease.json", former), booted(former)
+    ec2.stop_instances(InstanceIds=[instance])
+    try:
+        wait_for_primary(other, 60)
+    finally:
+        ec2.start_instances(InstanceIds=[instance])
+    wait_until_back(former, before)
+    play("site.yml", *clock).passed()
+    assert primary() == [other]
+    assert {host: run_timer(host) for host in HOSTS} == {former: "no", other: "yes"}
+
+
+@pytest.mark.soak
+def test_a_host_without_a_network_stops_its_single_processes_before_another_one_starts_them(clock: Options) -> None:
+    (former,) = primary()
+    (other,) = {*HOSTS} - {former}
+    unreachable = f"ipproto tcp dport {AWS_PORT} blackhole"
+    on_host(f"sudo ip rule add {unreachable}", former)
+    try:
+        wait_for_primary(other, 240)
+    finally:
+        on_host(f"sudo ip rule delete {unreachable}", former)
+    time.sleep(30)
+    assert primary() == [other]
+
+
+def primary() -> list[str]:
+    """Return the hosts that run the process of which there is one."""
+    listed = "systemctl list-units --plain --no-legend --state=active,deactivating 'listings-clock@*'"
+    return [host for host in HOSTS if output_of(host, listed)]
+
+
+def wait_for_primary(host: str, seconds: float) -> None:
+    """Wait until a host runs that process; no other one runs it at any time meanwhile."""
+    deadline = time.monotonic() + seconds
+    found = primary()
+    while found != [host] and time.monotonic() < deadline:
+        time.sleep(1)
+        found = primary()
+        assert len(found) <= 1
+    assert found == [host]
+
+
+def run_timer(host: str) -> str:
+    """Start the service of a timer, as the timer does; return whether it ran on this host."""
+    return on_host(
+        "sudo systemctl start listings-clean.service && systemctl show --property=ConditionResult --value listings-clean.service",
+        host,
+    )

@@ -28,12 +28,13 @@ def listed(*patterns: str) -> list[str]:
 
 @dataclass(frozen=True)
 class State:
-    """The state of a service; `process` is the main process id, 0 when none runs."""
+    """The state of a unit: `process` is the main process id, 0 for none; `elsewhere` if it belongs to a target that is not active on this host."""
 
     active: str
     result: str
     process: int
     restarts: int
+    elsewhere: bool = False
 
     @property
     def ended(self) -> str:
@@ -43,8 +44,12 @@ class State:
 
 def state_of(unit: str) -> State:
     """Return the state of a unit, which need not exist."""
-    command = ["systemctl", "show", "--property=ActiveState,Result,MainPID,NRestarts", unit]
+    command = ["systemctl", "show", "--property=ActiveState,Result,MainPID,NRestarts,PartOf", unit]
     text = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=True).stdout
     found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-    # A socket has neither a process nor restarts.
-    return State(found["ActiveState"], found["Result"], int(found.get("MainPID", 0)), int(found.get("NRestarts", 0)))
+    active = found["ActiveState"]
+    elsewhere = active == "inactive" and any(state_of(whole).active != "active" for whole in found["PartOf"].split())
+    # A socket has neither a process nor restarts, and a target has no result.
+    return State(
+        active, found.get("Result", "success"), int(found.get("MainPID", 0)), int(found.get("NRestarts", 0)), elsewhere
+    )
