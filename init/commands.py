@@ -12,6 +12,8 @@ from init.report import Place
 WEB, BUILD, RELEASE, HEALTH = "web", "build", "release", "health"
 # The start of a block that is a condition.
 CONDITION = "condition"
+# No script that a person writes has more.
+MOST_COMMANDS = 1000
 _SERVERS = {"gunicorn", "uvicorn", "hypercorn", "daphne", "waitress-serve", "uwsgi", "flask", "fastapi"}
 # Programs that run another one.
 _WRAPPERS = {

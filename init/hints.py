@@ -1,15 +1,17 @@
 """What the files that start an app elsewhere show: its commands, variables, directories and the steps before its server."""
 
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import islice, takewhile
 
-from init.commands import CONDITION, Command, Server, parse_server
+from init.commands import CONDITION, MOST_COMMANDS, Command, Server, parse_server
 from init.report import Place
 
 # What a script that is an image's entry point ends with: the command of the image.
 _COMMAND_OF_THE_IMAGE = {"$@", "${@}", "$*"}
 # Scripts that run one another.
 MOST_SCRIPTS = 3
+# Starts of servers in one script.
+_MOST_STARTS = 20
 
 
 @dataclass(frozen=True)
@@ -52,21 +54,24 @@ class Hints:
     def _with_scripts(self, sequence: list[Command], depth: int) -> list[Command]:
         """Return a sequence with the commands of the scripts that it runs in the place of each."""
         found = []
-        for command in sequence:
+        for command in sequence[:MOST_COMMANDS]:
             script = self.scripts.get(command.script) if command.script and depth < MOST_SCRIPTS else None
             if script is None:
                 found.append(command)
             else:
                 found += [inner.inside(command.block) for inner in self._with_scripts(script, depth + 1)]
-        return found
+            if len(found) > MOST_COMMANDS:
+                break
+        return found[:MOST_COMMANDS]
 
 
 def _starts(commands: list[Command]) -> list[Start]:
-    return [
-        _start(commands[:number], server, command.block)
+    ends = (
+        (number, command, server)
         for number, command in enumerate(commands)
         if (server := parse_server(command)) or command.words[0] in _COMMAND_OF_THE_IMAGE
-    ]
+    )
+    return [_start(commands[:number], server, command.block) for number, command, server in islice(ends, _MOST_STARTS)]
 
 
 def _start(commands: list[Command], server: Server | None, block: tuple[str, ...]) -> Start:

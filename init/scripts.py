@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from init.commands import CONDITION, WEB, Command, parse, parts
+from init.commands import CONDITION, MOST_COMMANDS, WEB, Command, parse, parts
 from init.hints import Hints
 from init.report import Place
 
@@ -43,13 +43,13 @@ class _Reader:
             part = part[found.end() :]
         while part and (rest := self._keyword(part)) is not None:
             part = rest
-        if not part:
+        if not part or len(self.commands) >= MOST_COMMANDS:
             return
         self._tested = condition or (self._new(CONDITION) if _TEST.match(part) else "")
         blocks = (*self._blocks, *([condition] if condition else []))
         for command in parse(WEB, part, Place(self._path, self._first + line - 1), blocks):
             body = self._functions.get(command.words[0])
-            self.commands += [command] if body is None else [inner.inside(blocks) for inner in body]
+            self.commands += [command] if body is None else [inner.inside(blocks) for inner in body[:MOST_COMMANDS]]
 
     def _condition(self, separator: str) -> str:
         """Return the condition that a part is on by its separator: after a test, or after a command that failed."""

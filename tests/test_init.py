@@ -918,6 +918,11 @@ def test_odd_files_are_no_obstacle(detect: Detect, shape: str) -> None:
         "deep.py": "x = " + "(" * 5000 + ")" * 5000 + "\n",
         "chain.py": "x = a" + ".b" * 20000 + "\n",
         "sum.py": "x = 1" + " + 1" * 50000 + "\n",
+        "start.sh": "f0() { flask a; }\n"
+        + "".join(f"f{n}() {{ {f'f{n - 1}; ' * 10} }}\n" for n in range(1, 9))
+        + "f8\n./start.sh\n" * 9
+        + "if; then ;; esac } ) done <<X\n",
+        "entrypoint.sh": "gunicorn app:app\n" * 50000,
         "latin.py": "# -*- coding: latin-1 -*-\nx = 1\n",
     }
     report = detect({"app.py": f"\ufeff{FLASK}", "requirements.txt": "\ufeffflask\n", **odd})
