@@ -12,6 +12,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from functools import cache, wraps
+from inspect import signature
 from typing import Any
 
 import moto
@@ -27,6 +28,8 @@ from moto.kms.models import KmsBackend
 from moto.rds.exceptions import DBParameterGroupNotFoundError
 from moto.rds.models import DBInstance, DBParameterGroup, RDSBackend
 from moto.s3.models import FakeBucket
+from moto.ssm.exceptions import ValidationException
+from moto.ssm.models import SimpleSystemManagerBackend
 
 from lab.layout import PUBLIC
 
@@ -223,6 +226,20 @@ def reject_disabled_keys() -> None:
         return plaintext, arn
 
 
+# SSM
+
+
+def reject_large_parameters() -> None:
+    """A standard parameter has at most 4,096 characters; moto stores any number."""
+
+    @wrap(SimpleSystemManagerBackend, "put_parameter")
+    def put(original: Callable[..., Any], self: Any, *args: Any, **kwargs: Any) -> Any:
+        given = signature(original).bind(self, *args, **kwargs).arguments
+        if len(given["value"]) > 4096 and given["tier"] in (None, "Standard"):
+            raise ValidationException("Standard tier parameters support a maximum parameter value of 4096 characters.")
+        return original(self, *args, **kwargs)
+
+
 # S3
 
 
@@ -268,6 +285,7 @@ GAPS: list[Callable[[], None]] = [
     restore_without_deletion_protection,
     accept_key_arns,
     reject_disabled_keys,
+    reject_large_parameters,
     evaluate_bucket_policy_conditions,
     report_table_ids,
 ]

@@ -159,6 +159,15 @@ def test_a_key_is_disabled_by_its_arn_and_then_rejects_requests() -> None:
         kms.decrypt(CiphertextBlob=blob)
 
 
+def test_a_standard_parameter_has_a_largest_value() -> None:
+    ssm = client("ssm")
+    parameter = {"Name": "/shop/secrets", "Type": "String"}
+    ssm.put_parameter(**parameter, Value="x" * 4096)
+    with pytest.raises(ClientError, match="maximum parameter value of 4096 characters"):
+        ssm.put_parameter(**parameter, Value="x" * 4097, Overwrite=True)
+    ssm.put_parameter(**parameter, Value="x" * 4097, Overwrite=True, Tier="Advanced")
+
+
 def test_a_tls_only_policy_allows_callers_and_other_denials_hold() -> None:
     s3 = client("s3")
     s3.create_bucket(Bucket="shop", CreateBucketConfiguration={"LocationConstraint": REGION})

@@ -23,7 +23,13 @@ from support.account import CONTEXT, ROOT, Account, serve
 PARAMETER = "/outport/lab/listings/secrets"
 ALIAS = "alias/listings-lab"
 VALUE = secrets.token_hex(12)
-SETTINGS = f"app_generated_secrets: [SECRET_KEY, SALT]\napp_secrets:\n  MAIL: {'A' * 40}\n"
+SETTINGS = f"""\
+app_generated_secrets: [SECRET_KEY, SALT]
+app_secrets:
+  MAIL: {"A" * 40}
+  BOTH: {"A" * 40}
+app_environment: {{LEVEL: info}}
+"""
 
 init_plugin_loader()
 
@@ -106,12 +112,14 @@ def test_a_secret_is_set_replaced_and_removed(account: Account, tmp_path: Path) 
 
 
 def test_the_list_has_names_and_places_only(account: Account, environment: Path) -> None:
-    store(account, API_TOKEN=VALUE, SECRET_KEY=VALUE)
+    store(account, API_TOKEN=VALUE, SECRET_KEY=VALUE, BOTH=VALUE, LEVEL=VALUE)
     output = run(account, "-i", "inventory/lab", "-i", str(environment))
     assert changes(output) == 0
     settings = environment / "group_vars/all.yml"
     assert f"API_TOKEN {PARAMETER} " in output
     assert f"SECRET_KEY {PARAMETER}, in app_generated_secrets ({settings}:1) " in output
+    assert f"BOTH {PARAMETER}, overridden in app_secrets ({settings}:4) " in output
+    assert f"LEVEL {PARAMETER}, overrides app_environment ({settings}:5) " in output
     assert f"MAIL app_secrets ({settings}:3) " in output
     assert (
         f"SALT not generated yet, playbooks/provision.yml does it; in app_generated_secrets ({settings}:1) " in output
