@@ -345,9 +345,9 @@ async def assert_request_outlives_a_deploy(options: Options, seconds: int) -> No
 
 
 async def assert_rollback_ends_a_request(options: Options, seconds: int) -> None:
-    """Roll back to a release that still completes a request: it starts again at once, and the request fails."""
+    """Roll back to a release that still completes a request: it starts again at once, and a request that nginx must not repeat fails."""
     former = live()
-    async with long_request(seconds) as request:
+    async with long_request(seconds, "POST") as request:
         publish("echo", "main", ECHO | {"README": "Version 3"}, onto="main")
         (await asyncio.to_thread(play, "playbooks/deploy.yml", *options)).passed()
         assert not request.done()
@@ -358,13 +358,13 @@ async def assert_rollback_ends_a_request(options: Options, seconds: int) -> None
 
 
 @asynccontextmanager
-async def long_request(seconds: int) -> AsyncIterator[asyncio.Future[aiohttp.ClientResponse]]:
+async def long_request(seconds: int, method: str = "GET") -> AsyncIterator[asyncio.Future[aiohttp.ClientResponse]]:
     """Send a request to the site that takes some seconds."""
     site = operations.visitor()
     trust = ssl.create_default_context(cafile=str(SITE_CA))
     timeout = aiohttp.ClientTimeout(seconds + 60)
     async with aiohttp.ClientSession(headers={"Host": site.domain}, timeout=timeout) as session:
-        sent = session.get(f"https://{site.address}/?{seconds}", ssl=trust, server_hostname=site.domain)
+        sent = session.request(method, f"https://{site.address}/?{seconds}", ssl=trust, server_hostname=site.domain)
         request = asyncio.ensure_future(sent)
         await asyncio.sleep(1)
         yield request
