@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from moto.backends import get_backend
+from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.instances import Instance as MotoInstance
 from moto.ec2.models.instances import InstanceState
@@ -21,6 +22,7 @@ from lab.moto_gaps import close_gaps
 _creation_lock = threading.RLock()
 
 _PENDING, _RUNNING = InstanceState("pending", 0), InstanceState("running", 16)
+_STOPPING, _STOPPED = InstanceState("stopping", 64), InstanceState("stopped", 80)
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,11 @@ def serve() -> None:
 
 
 def _add_transitional_states() -> None:
-    """An instance is pending, and a database creating, until it runs; moto skips these states."""
-    run_instances, start_instance, create_db_instance = (
+    """An instance is pending, and a database creating, until it runs, and an instance is stopping; moto skips these states."""
+    run_instances, start_instance, stop_instance, create_db_instance = (
         EC2Backend.run_instances,
         MotoInstance.start,
+        MotoInstance.stop,
         RDSBackend.create_db_instance,
     )
 
@@ -91,8 +94,17 @@ def _add_transitional_states() -> None:
 
     def start_pending(self: Any) -> Any:
         with _creation_lock:
+            if self._state.name == "stopping":
+                message = f"The instance '{self.id}' is not in a state from which it can be started."
+                raise EC2ClientError("IncorrectInstanceState", message)
             before = start_instance(self)
             _set_state(self, _PENDING)
+        return before
+
+    def stop_stopping(self: Any) -> Any:
+        with _creation_lock:
+            before = stop_instance(self)
+            _set_state(self, _STOPPED if before.name == "stopped" else _STOPPING)
         return before
 
     def create_creating(self: Any, *arguments: Any, **options: Any) -> Any:
@@ -103,6 +115,7 @@ def _add_transitional_states() -> None:
 
     EC2Backend.run_instances = run_pending
     MotoInstance.start = start_pending
+    MotoInstance.stop = stop_stopping
     RDSBackend.create_db_instance = create_creating
 
 
@@ -164,7 +177,9 @@ def set_running(instance_id: str) -> None:
 
 def set_stopped(instance_id: str) -> None:
     """Set an instance to stopped, after a shutdown of the host."""
-    _find_instance(instance_id).stop()
+    instance = _find_instance(instance_id)
+    instance.stop()
+    _set_state(instance, _STOPPED)
 
 
 def databases() -> list[RdsInstance]:

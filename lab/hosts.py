@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
@@ -15,6 +16,9 @@ from lab.layout import BRIDGE, GATEWAY, HOSTS, LOGS, PRIVATE, USER
 # Exit status of systemd-nspawn when the host requests a reboot.
 _REBOOT = 133
 _started: dict[str, Popen[bytes]] = {}
+# When a host was told to shut down, and how long it may take.
+_shutdowns: dict[str, float] = {}
+_SHUTDOWN_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ def start(spec: HostSpec) -> None:
         "--resolv-conf=off",
         "--link-journal=no",
     ]
+    _shutdowns.pop(spec.id, None)
     _started[spec.id] = cgroups.spawn(
         group(spec.id),
         ["systemd-nspawn", *options, "--console=pipe", f"--machine={spec.id}", "-D", root],
@@ -114,6 +119,16 @@ def reachable(address: str) -> bool:
             return connection.recv(4) == b"SSH-"
     except OSError:
         return False
+
+
+def shut_down(host_id: str) -> None:
+    """Tell the host to shut down, as EC2 does at a stop; call it until the host does not run. After a minute it is powered off."""
+    if host_id in _started and host_id not in _shutdowns:
+        _shutdowns[host_id] = time.monotonic()
+        # Once only: at the second signal systemd-nspawn ends at once.
+        _started[host_id].terminate()
+    elif time.monotonic() - _shutdowns.get(host_id, 0) > _SHUTDOWN_SECONDS:
+        stop(host_id)
 
 
 def stop(host_id: str) -> None:

@@ -100,10 +100,27 @@ def allocate_reachable_addresses() -> None:
     @wrap(NetworkInterface, "check_auto_public_ip")
     def assign(original: Callable[..., Any], self: Any) -> None:
         with _address_lock:
+            elastic = elastic_address(self)
+            if elastic:
+                self.public_ip = elastic
+                return
             original(self)
             if self.public_ip:
                 self.public_ip = None
                 self.public_ip = free_public_address()
+
+    @wrap(NetworkInterface, "stop")
+    def stop(original: Callable[..., Any], self: Any) -> None:
+        if not elastic_address(self):
+            original(self)
+
+
+def elastic_address(interface: Any) -> str | None:
+    """Return the Elastic IP of a network interface, which it keeps when its instance stops and starts; moto replaces it."""
+    for address in interface.ec2_backend.addresses:
+        if interface in (address.eni, *(address.instance.nics.values() if address.instance else ())):
+            return address.public_ip
+    return None
 
 
 def free_addresses_of_terminated_instances() -> None:

@@ -66,9 +66,12 @@ class Reconciler:
             elif not hosts.running(instance.id):
                 _log(f"host {instance.id} has shut down")
                 cloud.set_stopped(instance.id)
-        elif instance.state == "stopped" and hosts.running(instance.id):
+        elif instance.state == "stopping" and hosts.running(instance.id):
             _log(f"stopping host {instance.id}")
-            hosts.stop(instance.id)
+            hosts.shut_down(instance.id)
+        elif instance.state == "stopping":
+            _log(f"host {instance.id} has stopped")
+            cloud.set_stopped(instance.id)
         elif instance.state == "terminated" and hosts.exists(instance.id):
             _log(f"removing host {instance.id}")
             hosts.destroy(instance.id)

@@ -101,6 +101,16 @@ def test_an_instance_reports_its_elastic_ip_and_an_address_of_its_subnet() -> No
     assert found["PrivateIpAddress"].startswith("10.9.1.")
 
 
+def test_an_instance_keeps_its_elastic_ip_when_it_stops_and_starts() -> None:
+    ec2 = client("ec2")
+    instance = launch(public=True)["InstanceId"]
+    address = ec2.allocate_address(Domain="vpc")
+    ec2.associate_address(InstanceId=instance, AllocationId=address["AllocationId"])
+    for action in (ec2.stop_instances, ec2.start_instances):
+        action(InstanceIds=[instance])
+        assert describe(instance)["PublicIpAddress"] == address["PublicIp"]
+
+
 def test_an_address_is_disassociated_when_its_instance_is_terminated() -> None:
     ec2 = client("ec2")
     instance = launch()["InstanceId"]

@@ -14,14 +14,13 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
-import boto3
 import pytest
 from conftest import Visits
 from support.hosts import live, on_host, units
 from support.plays import play
 
-from lab import git_server, operations
-from lab.layout import AWS_ENDPOINT, SITE_CA
+from lab import aws, git_server, operations
+from lab.layout import SITE_CA
 from lab.repositories import address, publish, remove
 from lab.visitor import Visitor
 
@@ -542,16 +541,8 @@ def assert_only_version(number: int) -> None:
 
 def encrypted(text: str) -> str:
     """KMS ciphertext of a secret, for the settings."""
-    own = operations.environment()
-    kms = boto3.client(
-        "kms",
-        endpoint_url=AWS_ENDPOINT,
-        region_name=own["AWS_DEFAULT_REGION"],
-        aws_access_key_id=own["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=own["AWS_SECRET_ACCESS_KEY"],
-    )
     context = {"Application": "listings", "Environment": "lab"}
-    answer = kms.encrypt(KeyId="alias/listings-lab", Plaintext=text.encode(), EncryptionContext=context)
+    answer = aws.client("kms").encrypt(KeyId="alias/listings-lab", Plaintext=text.encode(), EncryptionContext=context)
     return base64.b64encode(answer["CiphertextBlob"]).decode()
 
 

@@ -4,15 +4,14 @@ import subprocess
 import time
 from collections.abc import Iterator
 
-import boto3
 import pytest
 from conftest import Change
 from support import loads
 from support.hosts import live, on_host, serves, shown
 from support.plays import deploy, play, rollback
 
-from lab import operations
-from lab.layout import AWS_ENDPOINT, AWS_PORT, REPOSITORY
+from lab import aws, operations
+from lab.layout import AWS_PORT, REPOSITORY
 from lab.load import Load, plan_for_site
 from lab.repositories import APP, DEPLOYED, publish, remove_branch
 
@@ -127,12 +126,14 @@ def test_exactly_one_host_runs_single_processes_and_timers(clock: Options) -> No
     (former,) = primary()
     (other,) = {*HOSTS} - {former}
     assert {host: run_timer(host) for host in HOSTS} == {former: "yes", other: "no"}
-    ec2 = boto3.client("ec2", endpoint_url=AWS_ENDPOINT, region_name=str(operations.settings()["aws_region"]))
+    ec2 = aws.client("ec2")
     instance, before = on_host("sudo grep -o 'i-[0-9a-f]*' /etc/outport-lease.json", former), booted(former)
     ec2.stop_instances(InstanceIds=[instance])
     try:
         wait_for_primary(other, 60)
     finally:
+        stopped = {"Delay": 1, "MaxAttempts": 90}
+        ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance], WaiterConfig=stopped)
         ec2.start_instances(InstanceIds=[instance])
     wait_until_back(former, before)
     play("site.yml", *clock).passed()
