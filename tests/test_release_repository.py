@@ -16,9 +16,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.release import ssh_keys
+from ansible.module_utils.release import secrets
+from ansible.module_utils.release.access import Access
 from ansible.module_utils.release.errors import ReleaseError
-from ansible.module_utils.release.repository import Access, Repository
+from ansible.module_utils.release.repository import Repository
 
 PICTURE = b"\x89PNG, a picture in Git LFS"
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{hashlib.sha256(PICTURE).hexdigest()}\nsize {len(PICTURE)}\n"
@@ -280,36 +281,32 @@ def test_missing_files_in_git_lfs_stop_the_build(clone: Repository, large: str, 
 
 def test_a_token_goes_to_its_server_only_and_is_in_no_file(tmp_path: Path, server: Server) -> None:
     address = f"http://127.0.0.1:{server.server_port}/app.git"
-    clone = Repository(tmp_path / "repository.git", address, Access(user="deploy", token="t0ken"))
+    clone = Repository(tmp_path / "repository.git", address, Access(address, user="deploy", token="t0ken"))
     with pytest.raises(ReleaseError, match=r"(.|\n)*The host has no access: set app_deploy_key_file") as caught:
         clone.fetch("main")
     assert "t0ken" not in str(caught.value)
     assert server.authorization[-1] == f"Basic {base64.b64encode(b'deploy:t0ken').decode()}"
     assert [path for path in clone.directory.rglob("*") if path.is_file() and b"t0ken" in path.read_bytes()] == []
+    # As a submodule's is created.
     other = Repository(tmp_path / "module.git", address.replace("127.0.0.1", "localhost"), clone.access)
-    environment = other.access.environment(clone.url)
-    assert (
-        "t0ken"
-        not in subprocess.run(
-            ["git", "credential", "fill"],
-            input="protocol=http\nhost=localhost\n\n",
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        ).stdout
-    )
+    served = len(server.authorization)
+    with pytest.raises(ReleaseError, match="was not fetched"):
+        other.fetch_commit("0" * 40)
+    assert {*server.authorization[served:]} == {""}
 
 
 def test_a_key_is_the_only_one_that_is_offered(tmp_path: Path, clone: Repository) -> None:
     key = tmp_path / "a key"
     key.touch()
     for access, options in (
-        (Access({"": str(key)}), {"identitiesonly yes", "stricthostkeychecking accept-new", f"identityfile {key}"}),
+        (
+            Access(keys={"": str(key)}),
+            {"identitiesonly yes", "stricthostkeychecking accept-new", f"identityfile {key}"},
+        ),
         (Access(), set()),
     ):
         # As git runs it.
-        command = f'{access.environment(clone.url)["GIT_SSH_COMMAND"]} "$@"'
+        command = f'{access.variables()["GIT_SSH_COMMAND"]} "$@"'
         shown = subprocess.run(
             ["sh", "-c", command, "sh", "-G", "git@git.example.org", "git-upload-pack 'team/app.git'"],
             capture_output=True,
@@ -318,7 +315,6 @@ def test_a_key_is_the_only_one_that_is_offered(tmp_path: Path, clone: Repository
         ).stdout.splitlines()
         assert {"batchmode yes", "user git", "hostname git.example.org", *options} <= set(shown)
         assert sum(str(key) in line for line in shown) == len(options) / 3
-    assert os.environ.items() <= Access().environment(clone.url).items()
 
 
 # An SSH server of which each key may read one repository.
@@ -345,7 +341,7 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "bin/ssh").write_text(SSH.replace("SERVER", str(tmp_path / "server")))
     (tmp_path / "bin/ssh").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
-    monkeypatch.setattr(ssh_keys, "MEMORY", tmp_path)
+    monkeypatch.setattr(secrets, "MEMORY", tmp_path)
     return tmp_path / "server"
 
 
@@ -366,8 +362,8 @@ def test_each_repository_is_read_with_its_own_key(tmp_path: Path, ssh: Path, url
     commit = app.git("rev-parse", "HEAD")
     keys = {url: "key of team/lib.git", "git@git.example.org:team/lib.git-more.git": "key of team/lib.git-more.git"}
     address = "git@git.example.org:team/app.git"
-    with ssh_keys.in_memory("shop", keys | {"": "key of team/app.git\n"}) as files:
-        clone = Repository(tmp_path / "repository.git", address, Access(files))
+    with secrets.key_files("shop", keys | {"": "key of team/app.git\n"}) as files:
+        clone = Repository(tmp_path / "repository.git", address, Access(keys=files))
         assert clone.find_remotely("main") == clone.fetch("main") == commit
         assert sorted(files_of(clone, commit, "", tmp_path / "out")) == [".gitmodules", "lib.git-more/file", "lib/file"]
         (directory,) = tmp_path.glob("outport-deploy-keys-shop-*")
@@ -375,10 +371,10 @@ def test_each_repository_is_read_with_its_own_key(tmp_path: Path, ssh: Path, url
     assert not directory.exists()
     assert [path for path in clone.directory.rglob("*") if path.is_file() and b"key of" in path.read_bytes()] == []
     with (
-        ssh_keys.in_memory("shop", {url: "key of team/lib.git"}) as files,
+        secrets.key_files("shop", {url: "key of team/lib.git"}) as files,
         pytest.raises(ReleaseError, match=r"(.|\n)*app_repository_keys where each repository has its own key"),
     ):
-        Repository(tmp_path / "second.git", address, Access(files)).fetch("main")
+        Repository(tmp_path / "second.git", address, Access(keys=files)).fetch("main")
 
 
 def test_a_requirement_is_read_with_its_own_key(tmp_path: Path, ssh: Path) -> None:
@@ -388,21 +384,37 @@ def test_a_requirement_is_read_with_its_own_key(tmp_path: Path, ssh: Path) -> No
     entry = f"lib @ git+ssh://git@git.example.org/team/lib.git@{commit}\n"
     uv = [str(Path(sys.executable).parent / "uv"), "pip", "compile", "--no-index", "--quiet", "--no-config", "-"]
     keys = {"": "another", "git@git.example.org:team/lib.git": "key of team/lib.git"}
-    with ssh_keys.in_memory("shop", keys) as files:
-        variables = os.environ | ssh_keys.variables(files) | {"UV_CACHE_DIR": str(tmp_path / "cache")}
+    with secrets.key_files("shop", keys) as files:
+        variables = os.environ | Access(keys=files).variables() | {"UV_CACHE_DIR": str(tmp_path / "cache")}
         done = subprocess.run(uv, input=entry, env=variables, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert entry in done.stdout
 
 
+def test_a_requirement_is_read_with_the_token(tmp_path: Path, server: Server) -> None:
+    """By uv, as the build runs it; another server does not get the token."""
+    address = f"http://127.0.0.1:{server.server_port}/app.git"
+    token = Access(address, user="deploy", token="t0ken").variables()
+    uv = [str(Path(sys.executable).parent / "uv"), "pip", "compile", "--no-index", "--quiet", "--no-config", "-"]
+    for host, header in (
+        ("127.0.0.1", f"Basic {base64.b64encode(b'deploy:t0ken').decode()}"),
+        ("localhost", ""),
+    ):
+        entry = f"lib @ git+http://{host}:{server.server_port}/lib.git\n"
+        variables = os.environ | token | {"UV_CACHE_DIR": str(tmp_path / "cache")}
+        done = subprocess.run(uv, input=entry, env=variables, capture_output=True, text=True, timeout=60, check=False)
+        assert server.authorization[-1] == header
+        assert "t0ken" not in done.stderr
+
+
 def test_keys_of_a_run_that_was_killed_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ssh_keys, "MEMORY", tmp_path)
+    monkeypatch.setattr(secrets, "MEMORY", tmp_path)
     ended = subprocess.Popen(["true"])
     ended.wait()
     left, used = (tmp_path / f"outport-deploy-keys-shop-{number}" for number in (ended.pid, os.getppid()))
     for directory in (left, used):
         directory.mkdir()
-    with ssh_keys.in_memory("shop", {}) as files:
+    with secrets.key_files("shop", {}) as files:
         assert files == {}
     assert not left.exists()
     assert used.exists()

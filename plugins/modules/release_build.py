@@ -34,7 +34,10 @@ options:
   extras: {description: "Extras of the app's project.", type: list, elements: str, default: []}
   groups: {description: "Dependency groups of the app's project.", type: list, elements: str, default: []}
   index_credentials: {description: "Host names of package indexes and the KMS ciphertexts (base64) of USER:PASSWORD.", type: dict, default: {}}
+  url: {description: "URL of the app's repository, on whose server git requirements are read with O(token).", type: str, default: ""}
   keys: {description: SSH private keys for git requirements; release_fetch has the same option., type: dict, default: {}}
+  user: {description: "User name for https, with O(token).", type: str, default: git}
+  token: {description: "KMS ciphertext (base64) of the token or password for https; empty for none.", type: str, default: ""}
   launcher: {description: Program next to which the one that decrypts is., type: path, default: /opt/outport/launch}
   kms: {description: "How to decrypt: region, endpoint_url (empty for Amazon's own) and context.", type: dict, default: {}}
   environment: {description: Environment variables of the commands before and after the build., type: dict, default: {}}
@@ -97,7 +100,10 @@ def main() -> None:
             "extras": {"type": "list", "elements": "str", "default": []},
             "groups": {"type": "list", "elements": "str", "default": []},
             "index_credentials": {"type": "dict", "default": {}},
+            "url": {"type": "str", "default": ""},
             "keys": {"type": "dict", "default": {}, "no_log": True},
+            "user": {"type": "str", "default": "git"},
+            "token": {"type": "str", "default": "", "no_log": False},
             "launcher": {"type": "path", "default": "/opt/outport/launch"},
             "kms": {"type": "dict", "default": {}},
             "environment": {"type": "dict", "default": {}},

@@ -11,9 +11,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.release.errors import ReleaseError
 from ansible.module_utils.release.layout import App
 from ansible.module_utils.release.lock import locked
-from ansible.module_utils.release.repository import Access, Repository
-from ansible.module_utils.release.secrets import decrypted
-from ansible.module_utils.release.ssh_keys import in_memory
+from ansible.module_utils.release.repository import Repository
+from ansible.module_utils.release.secrets import repository_access
 
 DOCUMENTATION = r"""
 module: release_fetch
@@ -77,10 +76,7 @@ def main() -> None:
     # Modules run with it.
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     try:
-        token = {"app_repository_token": options["token"]} if options["token"] else {}
-        found = decrypted(options["launcher"], options["kms"], token)
-        with in_memory(app.name, options["keys"]) as keys:
-            access = Access(keys, options["user"], found.get("app_repository_token", ""))
+        with repository_access(options) as access:
             repository = Repository(app.repository, options["url"], access)
             if module.check_mode:
                 module.exit_json(changed=False, commit=repository.find_remotely(options["ref"]), python=python)

@@ -200,6 +200,11 @@ with connect() as connection, connection.cursor() as cursor:
     "src/parcel/static/parcel.3f2a9c1b.css": "body { color: black }\n",
     "src/parcel/static/parcel.css": "body { color: white }\n",
 }
+# A private requirement, at a git URL.
+SHELF = {
+    "pyproject.toml": '[project]\nname = "shelf"\nversion = "1.0"\n[tool.setuptools]\npy-modules = ["shelf"]\n',
+    "shelf.py": 'NAME = "shelf"\n',
+}
 # A package index on the host that wants a password, with one package that no other index has.
 INDEX = """
 import base64, http.server, os, zipfile
@@ -383,12 +388,14 @@ def stored_token() -> str:
 
 @pytest.fixture(scope="module")
 def repository_token() -> Iterator[str]:
-    """The token that the git server requires for the package's repository."""
+    """The token that the git server requires for the package's repository, and for that of a requirement."""
     found = f"token-{uuid.uuid4().hex}"
-    file = git_server.token_file("parcel")
-    file.write_text(f"deploy:{found}")
+    files = [git_server.token_file(name) for name in ("parcel", "shelf")]
+    for file in files:
+        file.write_text(f"deploy:{found}")
     yield found
-    file.unlink()
+    for file in files:
+        file.unlink()
 
 
 @pytest.fixture(scope="module")
@@ -406,6 +413,7 @@ def parcel(
     token: str, index_password: str, repository_token: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Options]:
     """Options that deploy the package with every setting; its tables are removed afterwards."""
+    publish("shelf", "main", SHELF)
     publish("parcel", "main", version(1, 1), message="Version 1")
     yield settings(
         tmp_path_factory.mktemp("parcel"),
@@ -419,7 +427,7 @@ def parcel(
         app_health_body='"version"',
         app_environment={"MOTTO": MOTTO},
         app_secrets={"API_TOKEN": encrypted(token)},
-        app_extra_requirements=["PyMySQL"],
+        app_extra_requirements=["PyMySQL", f"shelf @ git+{address('shelf')}"],
         app_index_credentials={"127.0.0.1": encrypted(f"reader:{index_password}")},
         app_database_variables={"DATABASE_URL": "sqlalchemy-pymysql", "DB_PASSWORD": "{password}"},
         app_static={"/static/": "src/parcel/static"},
@@ -428,6 +436,7 @@ def parcel(
         app_timers={"digest": {"command": "python -m parcel.work digest", "calendar": "hourly"}},
     )
     on_host("sudo /opt/outport/run /srv/listings python -m parcel.schema drop")
+    remove("shelf")
 
 
 def test_a_package_is_deployed_with_every_setting(undisturbed: Visits, parcel: Options, token: str) -> None:
@@ -443,7 +452,8 @@ def test_a_package_is_deployed_with_every_setting(undisturbed: Visits, parcel: O
         "database": "listings",
     }
     assert units() == units_of(live())
-    assert on_host("sudo find /run -maxdepth 1 -name 'outport-*'") == ""
+    assert on_host("sudo find /run -maxdepth 1 -name 'outport-*' ! -name outport-lease") == ""
+    assert on_host("sudo /opt/outport/run /srv/listings python -c 'import shelf; print(shelf.NAME)'") == "shelf"
     for name in ("worker", "clock"):
         assert f"{name} 1 {digest(token)}" in log_of(f"listings-{name}@{live()}.service")
     assert "listings-digest.timer" in timers()

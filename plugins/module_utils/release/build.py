@@ -11,7 +11,6 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from ansible.module_utils.release import ssh_keys
 from ansible.module_utils.release.archive import pack, unpack
 from ansible.module_utils.release.builder import BUILDER, PATH
 from ansible.module_utils.release.context import Context
@@ -26,7 +25,7 @@ from ansible.module_utils.release.prune import prune
 from ansible.module_utils.release.python import check_interpreter, find_interpreter
 from ansible.module_utils.release.requirements import check_lock, with_gunicorn
 from ansible.module_utils.release.resolve import resolve
-from ansible.module_utils.release.secrets import index_credentials
+from ansible.module_utils.release.secrets import index_credentials, repository_access
 from ansible.module_utils.release.shared_directories import link_shared
 from ansible.module_utils.release.source import describe_commit, run_hooks, take_source
 
@@ -77,11 +76,8 @@ def _make(context: Context) -> bool:
     context.builder.ensure()
     context.tools.ensure_uv()
     shutil.rmtree(release.directory, ignore_errors=True)
-    with (
-        index_credentials(context),
-        ssh_keys.in_memory(context.app.name, context.params["keys"], BUILDER) as keys,
-    ):
-        context.builder.access = ssh_keys.variables(keys) if keys else {}
+    with index_credentials(context), repository_access(context.params, BUILDER) as access:
+        context.builder.access = access.variables()
         return _make_release(context)
 
 

@@ -88,7 +88,8 @@ def _install_lock(context: Context, environment: Environment, lock: str, interpr
         need(
             result,
             cause,
-            "Fix the git URL, or give the host a key for that repository: app_deploy_key_file or app_repository_keys.",
+            "Fix the git URL, or give the host access to that repository: app_deploy_key_file or app_repository_keys (SSH),"
+            " app_repository_token (https).",
         )
 
 

@@ -7,12 +7,11 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from ansible.module_utils.release import ssh_keys
+from ansible.module_utils.release.access import Access
 from ansible.module_utils.release.commands import Result, run
 from ansible.module_utils.release.errors import ReleaseError
 
@@ -42,36 +41,6 @@ _FIXES = (
 
 
 @dataclass(frozen=True)
-class Access:
-    """How a host reads repositories: by SSH keys, files by the URL of their repository ("" for all others); by a user name and a token for https."""
-
-    keys: Mapping[str, str] = field(default_factory=dict)
-    user: str = ""
-    token: str = ""
-
-    def environment(self, url: str) -> dict[str, str]:
-        """Return the environment variables of git for a repository."""
-        # Detached, it would be killed with its session.
-        config = {"gc.autoDetach": "false", "lfs.concurrenttransfers": "4"}
-        more = ssh_keys.variables(self.keys)
-        if self.token:
-            # Git asks this helper, so that the token is in no file and no argument, and goes to this server only.
-            parts = urlsplit(url)
-            helper = '!f() { echo "username=$OUTPORT_GIT_USER"; echo "password=$OUTPORT_GIT_TOKEN"; }; f'
-            config[f"credential.{parts.scheme}://{parts.netloc}.helper"] = helper
-            more |= {"OUTPORT_GIT_USER": self.user, "OUTPORT_GIT_TOKEN": self.token}
-        for number, (name, value) in enumerate(config.items()):
-            more |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
-        return {
-            **os.environ,
-            **more,
-            "GIT_CONFIG_COUNT": str(len(config)),
-            "GIT_TERMINAL_PROMPT": "0",
-            "LC_ALL": "C.UTF-8",
-        }
-
-
-@dataclass(frozen=True)
 class Archive:
     """A tar file with the files of a repository, whose first `strip` directories are dropped, for the directory `path` of the app."""
 
@@ -94,8 +63,13 @@ class Repository:
 
     def git(self, *words: str, allow: str = "") -> Result:
         """Run git in the clone; `allow` limits the protocols, such as `https:ssh`."""
-        variables = self.access.environment(self.url) | ({"GIT_ALLOW_PROTOCOL": allow} if allow else {})
+        variables = self._environment() | ({"GIT_ALLOW_PROTOCOL": allow} if allow else {})
         return run(["git", "-C", str(self.directory), *words], env=variables)
+
+    def _environment(self) -> dict[str, str]:
+        # Detached, the collection of garbage would be killed with its session.
+        config = {"gc.autoDetach": "false", "lfs.concurrenttransfers": "4"}
+        return {**os.environ, **self.access.variables(config), "LC_ALL": "C.UTF-8"}
 
     def head(self) -> str:
         """Return the commit of the last fetch; empty for none."""
@@ -136,7 +110,7 @@ class Repository:
         """Return the id of the commit that a ref names in the remote repository, without a change on this host; empty when unknown."""
         if _is_full(ref):
             return ref
-        result = run(["git", "ls-remote", self.url], env=self.access.environment(self.url))
+        result = run(["git", "ls-remote", self.url], env=self._environment())
         self._need(result, ref)
         found = {name: commit for commit, _, name in (line.partition("\t") for line in result.stdout.splitlines())}
         known = [name for name in _names_of(ref) if name in found]
