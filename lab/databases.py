@@ -50,6 +50,8 @@ class Database:
         small = ["--innodb-buffer-pool-size=64M", "--performance-schema=OFF", "--mysqlx=OFF"]
         # RDS writes binary logs while automatic backups are on.
         small += ["--log-bin=/data/binlog", "--binlog-expire-logs-seconds=3600", "--max-binlog-size=64M"]
+        # Also notes, which tell why a connection was aborted.
+        small += ["--log-error-verbosity=3"]
         small += [f"--log-bin-trust-function-creators={self.spec.trust_function_creators}"]
         files = ["--datadir=/data/mysql", "--secure-file-priv=NULL", "--pid-file=/data/pid", "--socket=/data/socket"]
         container = [

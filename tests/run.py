@@ -24,9 +24,9 @@ LABS = (8, 9)
 # End-to-end tests of each lab, in this order: the first of a lab start from a fresh one, and two_hosts leaves a second host.
 FIRST_LAB = (
     *("bare_host", "convergence", "database", "no_failed_request", "refusals", "refused_releases"),
-    *("backup", "host", "site", "terminal", "troubleshooting"),
+    *("backup", "browser", "host", "site", "terminal", "troubleshooting"),
 )
-SECOND_LAB = ("any_app", "browser", "two_hosts")
+SECOND_LAB = ("any_app", "two_hosts")
 # All of its tests are of the soak; it starts labs of its own.
 LAST_OF_SOAK = "catalogue"
 # Time limits of those that take longer than TIMEOUT, seconds.

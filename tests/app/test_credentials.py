@@ -14,6 +14,7 @@ import pytest
 from moto import mock_aws
 from myflaskapp import create_app
 from myflaskapp.database.credentials import CredentialsError, CredentialStore, decrypt
+from myflaskapp.database.engine import describe
 
 REGION = "ca-central-1"
 CONTEXT = {"Application": "listings", "Environment": "production"}
@@ -159,6 +160,13 @@ def test_rotated_credentials_are_read_again_once(vault: Vault, server: Server) -
     client.get("/api/v1/categories")
     client.get("/api/v1/categories")
     assert [asked["password"] for asked in server.asked] == [PASSWORD, server.password, server.password]
+
+
+def test_the_networks_error_is_named_when_a_connection_is_lost() -> None:
+    lost = pymysql.err.OperationalError(2013, "Lost connection to MySQL server during query")
+    # PyMySQL raises its error while it handles this one.
+    lost.__context__ = ConnectionResetError(104, "Connection reset by peer")
+    assert describe(lost) == {"reason": "OperationalError", "code": 2013, "cause": "Connection reset by peer"}
 
 
 def test_refused_credentials_are_a_503_and_not_in_the_log(

@@ -37,8 +37,8 @@ def describe(error: Exception) -> dict[str, str | int]:
     fields: dict[str, str | int] = {"reason": type(cause).__name__}
     if cause.args and isinstance(cause.args[0], int):
         fields["code"] = cause.args[0]
-    # PyMySQL keeps the error of the network or of TLS next to its own message.
-    below = getattr(cause, "original_exception", None)
+    # PyMySQL keeps the error of the network or of TLS next to its own one, or raises its own one while it handles that.
+    below = getattr(cause, "original_exception", None) or cause.__context__
     if isinstance(below, OSError):
         fields["cause"] = getattr(below, "verify_message", None) or below.strerror or type(below).__name__
     return fields
