@@ -779,6 +779,43 @@ def test_a_front_end_is_built(detect: Detect) -> None:
     assert report.get("app_build_packages") == ["nodejs", "npm"]
 
 
+@pytest.mark.parametrize(
+    ("files", "commands"),
+    [
+        (
+            {"yarn.lock": "# yarn lockfile v1\n"},
+            ["npx --yes yarn@1 --cwd web install --frozen-lockfile", "npx --yes yarn@1 --cwd web run build"],
+        ),
+        (
+            {"yarn.lock": "__metadata:\n  version: 8\n", ".yarnrc.yml": "yarnPath: .yarn/releases/yarn-4.5.0.cjs\n"},
+            [
+                "npx --yes --package @yarnpkg/cli-dist@4.5.0 yarn --cwd web install --immutable",
+                "npx --yes --package @yarnpkg/cli-dist@4.5.0 yarn --cwd web run build",
+            ],
+        ),
+        (
+            {"pnpm-lock.yaml": "lockfileVersion: '6.0'\n"},
+            ["npx --yes pnpm@8 --dir web install --frozen-lockfile", "npx --yes pnpm@8 --dir web run build"],
+        ),
+        (
+            {
+                "pnpm-lock.yaml": "lockfileVersion: '9.0'\n",
+                "package.json": '{"packageManager": "pnpm@10.1.0+sha512.0123", "scripts": {"build": "vite build"}}',
+            },
+            ["npx --yes pnpm@10.1.0 --dir web install --frozen-lockfile", "npx --yes pnpm@10.1.0 --dir web run build"],
+        ),
+    ],
+)
+def test_a_front_end_is_built_with_its_own_package_manager(
+    detect: Detect, files: dict[str, str], commands: list[str]
+) -> None:
+    app = "from flask import Flask\napp = Flask(__name__, static_folder='web/dist')\n"
+    front_end = {f"web/{name}": content for name, content in ({"package.json": SPA} | files).items()}
+    report = detect({"app.py": app, "requirements.txt": "flask\n"} | front_end)
+    assert report.get("app_before_build") == commands
+    assert report.get("app_build_packages") == ["nodejs", "npm"]
+
+
 SPA = '{"scripts": {"build": "vite build"}}'
 # Front ends that are not at the top of the app's directory, with what is found and the start of the note.
 FRONT_ENDS: dict[str, tuple[dict[str, str], dict[str, Any], str]] = {

@@ -1,4 +1,4 @@
-"""The front end that is built with npm: in the app's directory, or elsewhere in the repository."""
+"""The front end that is built with npm, Yarn or pnpm: in the app's directory, or elsewhere in the repository."""
 
 import ast
 import os
@@ -16,7 +16,8 @@ from init.syntax import dotted, literal
 
 _BUILD = re.compile(r'"scripts"\s*:\s*\{[^}]*"(build(?::prod\w*)?)"\s*:')
 _MANAGERS = {"npm", "yarn", "pnpm"}
-_OTHERS = {"yarn.lock": "Yarn", "pnpm-lock.yaml": "pnpm"}
+# The version of pnpm that writes a version of the lock file, where package.json names none.
+_PNPM = {"5": "7", "6": "8", "9": "9"}
 _MOVE = "Commit what it builds to a directory there, or move requirements.txt and the app's start to the top of the repository."
 _SERVES = {"static_folder", "template_folder"}
 _SENDS = {"send_from_directory", "send_file", "FileResponse", "StaticFiles"}
@@ -56,15 +57,8 @@ def served_from_above(project: Project, subdir: str) -> Place | None:
 
 def _set_build(project: Project, top: PurePosixPath, directory: PurePosixPath, report: Report) -> None:
     script = _script(project, directory)
-    place = project.place(str(directory / "package.json"), f'"{script}"')
-    other = next((tool for file, tool in _OTHERS.items() if project.has(directory / file)), "")
-    if other:
-        report.note(
-            f"The front end is built with {other}. Add the commands to app_before_build, and node and {other} to app_build_packages.",
-            place,
-        )
-        return
     install, build = _commands(project, directory, top)
+    place = project.place(str(directory / "package.json"), f'"{script}"')
     report.add("app_before_build", [install, build], f"has the script {script}", place)
     report.add("app_build_packages", ["nodejs", "npm"], f"to run {install}")
 
@@ -73,10 +67,40 @@ def _commands(project: Project, directory: PurePosixPath, top: PurePosixPath) ->
     """Return the commands that build a front end, from the app's directory; empty for one outside of it."""
     if not directory.is_relative_to(top):
         return "", ""
-    install = "npm ci" if project.has(directory / "package-lock.json") else "npm install"
-    relative = str(directory.relative_to(top))
-    where = f" --prefix {shlex.quote(relative)}" if relative != "." else ""
-    return f"{install}{where}", f"npm run {_script(project, directory)}{where}"
+    script, relative = _script(project, directory), shlex.quote(str(directory.relative_to(top)))
+    # npm brings npx along, which runs the others in the version that the project is made with.
+    if project.has(directory / "yarn.lock"):
+        program, frozen = _yarn(project, directory)
+        where = f" --cwd {relative}" if relative != "." else ""
+    elif project.has(directory / "pnpm-lock.yaml"):
+        program, frozen = f"npx --yes pnpm@{_pnpm(project, directory)}", "--frozen-lockfile"
+        where = f" --dir {relative}" if relative != "." else ""
+    else:
+        install = "npm ci" if project.has(directory / "package-lock.json") else "npm install"
+        where = f" --prefix {relative}" if relative != "." else ""
+        return f"{install}{where}", f"npm run {script}{where}"
+    return f"{program}{where} install {frozen}", f"{program}{where} run {script}"
+
+
+def _yarn(project: Project, directory: PurePosixPath) -> tuple[str, str]:
+    """Return the command of the Yarn that a front end is built with, and its option to install what is locked."""
+    if "__metadata:" not in project.text(str(directory / "yarn.lock")):
+        return "npx --yes yarn@1", "--frozen-lockfile"
+    committed = re.search(r"yarnPath:.*?yarn-(\d[\w.-]*)\.cjs", project.text(str(directory / ".yarnrc.yml")))
+    version = _declared(project, directory, "yarn") or (committed[1] if committed else "4")
+    return f"npx --yes --package @yarnpkg/cli-dist@{version} yarn", "--immutable"
+
+
+def _pnpm(project: Project, directory: PurePosixPath) -> str:
+    """Return the version of pnpm that a front end is built with."""
+    written = re.search(r"^lockfileVersion: '?(\d+)", project.text(str(directory / "pnpm-lock.yaml")), re.MULTILINE)
+    return _declared(project, directory, "pnpm") or _PNPM.get(written[1] if written else "", "latest")
+
+
+def _declared(project: Project, directory: PurePosixPath, manager: str) -> str:
+    """Return the version in the packageManager of package.json, without its hash; empty for none."""
+    found = re.search(rf'"packageManager"\s*:\s*"{manager}@(\d[\w.-]*)', project.text(str(directory / "package.json")))
+    return found[1] if found else ""
 
 
 def _refers(project: Project, subdir: str, directory: PurePosixPath) -> Place | None:
