@@ -101,7 +101,7 @@ build-backend = "setuptools.build_meta"
 [project]
 name = "parcel"
 version = "1.0"
-dependencies = ["flask", "outport-private"]
+dependencies = ["flask", "outport-private", "shelf @ git+SHELF"]
 
 [[tool.uv.index]]
 url = "http://127.0.0.1:8765"
@@ -235,6 +235,7 @@ def version(number: int, revision: int) -> dict[str, str]:
     """The parcel app in a version for a schema revision."""
     package, schema = "src/parcel/__init__.py", "src/parcel/schema.py"
     return PARCEL | {
+        "pyproject.toml": PARCEL["pyproject.toml"].replace("SHELF", address("shelf")),
         package: PARCEL[package].replace("VERSION = 1", f"VERSION = {number}"),
         schema: PARCEL[schema].replace("REVISION = 1", f"REVISION = {revision}"),
     }
@@ -427,7 +428,7 @@ def parcel(
         app_health_body='"version"',
         app_environment={"MOTTO": MOTTO},
         app_secrets={"API_TOKEN": encrypted(token)},
-        app_extra_requirements=["PyMySQL", f"shelf @ git+{address('shelf')}"],
+        app_extra_requirements=["PyMySQL"],
         app_index_credentials={"127.0.0.1": encrypted(f"reader:{index_password}")},
         app_database_variables={"DATABASE_URL": "sqlalchemy-pymysql", "DB_PASSWORD": "{password}"},
         app_static={"/static/": "src/parcel/static"},
