@@ -226,7 +226,11 @@ def bring_up(run: Run, lab: int, until: str) -> bool:
 
 def install(run: Run) -> None:
     """Install the Debian packages of the checks, before the lanes start."""
-    programs = {"shellcheck": ["shellcheck"], "chromium": ["chromium", "fonts-dejavu-core", "fonts-noto-color-emoji"]}
+    programs = {
+        "shellcheck": ["shellcheck"],
+        "git-lfs": ["git-lfs"],
+        "chromium": ["chromium", "fonts-dejavu-core", "fonts-noto-color-emoji"],
+    }
     missing = [package for name, packages in programs.items() if not shutil.which(name) for package in packages]
     if missing and os.geteuid() == 0:
         run.check("apt-get update", ["apt-get", "update"])

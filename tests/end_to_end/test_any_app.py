@@ -16,10 +16,11 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 from conftest import Visits
-from support.hosts import live, on_host, units
+from support.hosts import APP, live, on_host, units
 from support.plays import play
 
 from lab import aws, git_server, operations
+from lab.commands import run
 from lab.layout import SITE_CA
 from lab.repositories import address, publish, remove
 from lab.visitor import Visitor
@@ -225,6 +226,14 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         self.end_headers()
 http.server.ThreadingHTTPServer(("127.0.0.1", 8765), Handler).serve_forever()
 """
+# What a deploy key of a git server may do: read the one repository that is named for it.
+READ_ONE = """#!/bin/sh
+case "$SSH_ORIGINAL_COMMAND" in
+  "git-upload-pack '$1'") exec git-shell -c "$SSH_ORIGINAL_COMMAND" ;;
+esac
+echo "This key is not for $SSH_ORIGINAL_COMMAND." >&2
+exit 1
+"""
 MOTTO = 'say "5 $HOME" \\ `date` \' #1 %h'
 QUICK = ("-e", "gunicorn_monitor_seconds=3", "-e", "gunicorn_readiness_delay=1")
 
@@ -332,6 +341,41 @@ def test_a_long_request_is_completed_by_the_former_release_after_the_deploy(tmp_
     play("site.yml", *options).passed()
     asyncio.run(assert_request_outlives_a_deploy(options, seconds=300))
     asyncio.run(assert_rollback_ends_a_request(options, seconds=300))
+
+
+@pytest.mark.soak
+def test_each_repository_is_read_by_ssh_with_its_own_key(deploy_keys: dict[str, str], tmp_path: Path) -> None:
+    app = next(iter(deploy_keys))
+    options = {"app_repository": app, "app_shared_directories": ["instance"], "app_repository_keys": deploy_keys}
+    swapped = dict(zip(deploy_keys, reversed(deploy_keys.values()), strict=True))
+    wrong = without_database(tmp_path, "notes", "notes:application", **options | {"app_repository_keys": swapped})
+    messages = "\n".join(play("playbooks/deploy.yml", *wrong).refused().messages)
+    assert "This key is not for git-upload-pack 'notes.git'." in messages
+    assert "app_repository_keys where each repository has its own key" in messages
+    right = without_database(tmp_path, "notes", "notes:application", **options)
+    play("playbooks/deploy.yml", *right).passed()
+    assert operations.visitor().get("/").json()["version"] == 1
+    assert "shelf.py" in on_host(f"ls {APP}/live/.venv/lib/python3.*/site-packages")
+
+
+@pytest.fixture
+def deploy_keys(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Files of private keys by the SSH address of their repository: an app, and a requirement of it, on the host's own SSH server."""
+    publish("shelf", "main", SHELF)
+    requirements = "flask\nshelf @ git+ssh://git@localhost/home/git/shelf.git\n"
+    publish("notes", "main", NOTES | {"requirements.txt": requirements})
+    paths = {"git@localhost:notes.git": "notes.git", "ssh://git@localhost/home/git/shelf.git": "/home/git/shelf.git"}
+    keys = {url: tmp_path / Path(path).stem for url, path in paths.items()}
+    on_host("sudo useradd --create-home git && sudo install -d -o git -m 700 ~git/.ssh")
+    on_host("sudo tee /home/git/read-one >/dev/null && sudo chmod 755 /home/git/read-one", text=READ_ONE)
+    for url, key in keys.items():
+        on_host(f"cd / && sudo -u git git clone --quiet --bare {address(key.name)} /home/git/{key.name}.git")
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)])
+        line = f'restrict,command="/home/git/read-one {paths[url]}" {key.with_suffix(".pub").read_text()}'
+        on_host("sudo -u git tee --append /home/git/.ssh/authorized_keys >/dev/null", text=line)
+    yield {url: str(key) for url, key in keys.items()}
+    on_host("sudo userdel --remove git")
+    remove("shelf")
 
 
 async def assert_request_outlives_a_deploy(options: Options, seconds: int) -> None:

@@ -26,6 +26,8 @@ SHAPES: dict[str, tuple[str, bool, str, dict[str, Any]]] = {
     "forum": ("forum/__init__.py", True, "/files/", {}),
     "gallery": ("gallery.py", False, "", {"picture": len(catalogue.PICTURE), "theme": 24}),
     "monorepo": ("services/web/web/__init__.py", False, "", {}),
+    "pets": ("pets.py", False, "", {}),
+    "plots": ("app.py", False, "", {}),
     "tutorial": ("flaskr/board.py", True, "/files/", {}),
 }
 STATIC = {
@@ -33,8 +35,11 @@ STATIC = {
     "django": "/static/board/style.css",
     "forum": "/static/style.css",
     "gallery": "/theme/style.css",
+    "pets": "/pages/style.css",
+    "plots": "/plots/assets/style.css",
     "tutorial": "/static/style.css",
 }
+WITHOUT_NOTES = ("gallery", "plots")
 
 
 class Browser:
@@ -103,7 +108,7 @@ def test_an_app_of_this_shape_runs_by_settings_that_init_found(app: tuple[str, P
     if accounts:
         browser.send("/auth/register", name="reader", password="a long password")
         browser.send("/auth/login", name="reader", password="a long password")
-    notes = ["first note"] if name != "gallery" else []
+    notes = ["first note"] if name not in WITHOUT_NOTES else []
     if notes and files:
         browser.upload("/notes", "cat.txt", b"a cat", text=notes[0])
         assert browser.get(f"{files}cat.txt").body == b"a cat"
