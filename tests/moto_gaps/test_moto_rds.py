@@ -1,0 +1,53 @@
+"""RDS as AWS answers: parameter groups and instances."""
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from support.moto import client
+
+
+def create_database(**options: Any) -> dict[str, Any]:
+    """Create a MySQL instance and return its description."""
+    return client("rds").create_db_instance(
+        DBInstanceIdentifier="shop",
+        DBInstanceClass="db.t4g.micro",
+        Engine="mysql",
+        MasterUsername="outport",
+        MasterUserPassword="not-a-secret",
+        **{"AllocatedStorage": 20, "StorageType": "gp3"} | options,
+    )["DBInstance"]
+
+
+def test_a_parameter_group_lists_the_engines_parameters() -> None:
+    rds = client("rds")
+    rds.create_db_parameter_group(DBParameterGroupName="shop", DBParameterGroupFamily="mysql8.4", Description="Shop")
+    change = {"ParameterName": "require_secure_transport", "ParameterValue": "1", "ApplyMethod": "pending-reboot"}
+    rds.modify_db_parameter_group(DBParameterGroupName="shop", Parameters=[change])
+    found = {one["ParameterName"]: one for one in rds.describe_db_parameters(DBParameterGroupName="shop")["Parameters"]}
+    assert found["require_secure_transport"]["DataType"] == "boolean"
+    assert found["require_secure_transport"]["ParameterValue"] == "1"
+    assert "ParameterValue" not in found["character_set_server"]
+
+
+def test_a_missing_parameter_group_is_an_error() -> None:
+    with pytest.raises(ClientError, match="DBParameterGroupNotFound"):
+        client("rds").describe_db_parameter_groups(DBParameterGroupName="nothing")
+
+
+@pytest.mark.parametrize(("size", "iops", "throughput"), [(20, 3000, 125), (400, 12000, 500)])
+def test_gp3_storage_has_its_baseline(size: int, iops: int, throughput: int) -> None:
+    created = create_database(AllocatedStorage=size)
+    assert (created["Iops"], created["StorageThroughput"]) == (iops, throughput)
+
+
+def test_a_database_runs_a_minor_version() -> None:
+    assert create_database(EngineVersion="8.4")["EngineVersion"] == "8.4.7"
+
+
+def test_a_restored_database_can_be_deleted() -> None:
+    rds = client("rds")
+    create_database(DeletionProtection=True)
+    rds.create_db_snapshot(DBInstanceIdentifier="shop", DBSnapshotIdentifier="before")
+    restored = rds.restore_db_instance_from_db_snapshot(DBInstanceIdentifier="drill", DBSnapshotIdentifier="before")
+    assert restored["DBInstance"]["DeletionProtection"] is False
