@@ -26,15 +26,25 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 def outputs(account: Account, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Check an empty account, and in parallel provision another one. Return the outputs.
 
-    The first one is then provisioned without a database; its output ends with the databases and parameters that it has.
+    The first one is then provisioned without a database, in a region without a zone b; its output ends with the databases
+    and parameters that it has, and the names and zones of its subnets.
     """
 
     def check_and_provision(account: Account) -> tuple[str, str]:
         checked = account.provision("--check", "--diff")
         aliases = {"site_aliases": ["www.listings.lab.test", "listings.example.org"]}
+        region = "ap-northeast-1"
+        account.move_to(region, tmp_path_factory.mktemp("inventory"))
         output = account.provision("-e", "database=none", "-e", json.dumps(aliases))
-        databases = account.client("rds").describe_db_instances()["DBInstances"]
-        return checked, f"{output}{databases}{account.client('ssm').describe_parameters()['Parameters']}"
+        databases = account.client("rds", region).describe_db_instances()["DBInstances"]
+        parameters = account.client("ssm", region).describe_parameters()["Parameters"]
+        ours = [{"Name": "tag:ManagedBy", "Values": ["outport"]}]
+        subnets = account.client("ec2", region).describe_subnets(Filters=ours)["Subnets"]
+        zones = {
+            next(tag["Value"] for tag in one["Tags"] if tag["Key"] == "Name"): one["AvailabilityZone"]
+            for one in subnets
+        }
+        return checked, f"{output}{databases}{parameters}{json.dumps(zones, sort_keys=True)}"
 
     with serve(tmp_path_factory.mktemp("empty")) as empty, ThreadPoolExecutor() as pool:
         other = pool.submit(check_and_provision, empty)
@@ -55,7 +65,17 @@ def test_check_mode_on_an_empty_account_reports_changes(outputs: dict[str, str])
 def test_an_app_without_a_database_gets_none(outputs: dict[str, str]) -> None:
     assert recap(outputs["without"], "changed") > 10
     assert "listings-lab: 1 web host(s)" in outputs["without"]
-    assert outputs["without"].endswith("[][]")
+    assert "\n[][]{" in outputs["without"]
+
+
+def test_subnets_are_in_the_first_two_zones_that_the_region_has(outputs: dict[str, str]) -> None:
+    zones = json.loads(outputs["without"].splitlines()[-1].removeprefix("[][]"))
+    assert zones == {
+        "listings-lab-database-1": "ap-northeast-1a",
+        "listings-lab-database-2": "ap-northeast-1c",
+        "listings-lab-public-1": "ap-northeast-1a",
+        "listings-lab-public-2": "ap-northeast-1c",
+    }
 
 
 def test_each_name_in_the_zone_gets_a_record(outputs: dict[str, str]) -> None:

@@ -165,6 +165,12 @@ def test_a_private_key_is_not_a_public_key(environment: Environment) -> None:
     assert "does not contain a public key" in only(environment.problems())
 
 
+@pytest.mark.parametrize("kind", ["ecdsa-sha2-nistp256", "sk-ssh-ed25519@openssh.com", "ssh-dss"])
+def test_a_key_that_ec2_does_not_take_is_refused(environment: Environment, kind: str) -> None:
+    Path(environment.values["ssh_public_key_file"]).write_text(f"{kind} AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY= operator\n")
+    assert f"which has a key of the type {kind}. Allowed: a file with" in only(environment.problems())
+
+
 @pytest.mark.parametrize("name", [name for name in PERSISTENT if SPECS[name].get("empty")])
 def test_optional_settings_may_be_empty(environment: Environment, name: str) -> None:
     assert environment.problems(**{name: EMPTY.get(SPECS[name]["type"], "")}) == []

@@ -1,4 +1,4 @@
-"""EC2: Elastic IPs."""
+"""EC2: Elastic IPs, key pairs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from moto.ec2 import utils
+from moto.ec2.exceptions import InvalidKeyPairFormatError
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_ip_addresses import ElasticAddressBackend
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ec2.models.instances import Instance
+from moto.ec2.models.key_pairs import KeyPairBackend
 
 from lab.layout import PUBLIC
 from lab.moto_gaps.patches import gap, wrap
@@ -86,3 +88,14 @@ def free_addresses_of_terminated_instances() -> None:
             if address.instance is self:
                 self.ec2_backend.disassociate_address(address=address.public_ip)
         return original(self)
+
+
+@gap
+def import_keys_of_two_types_only() -> None:
+    """A key pair is RSA or ED25519; moto takes every public key."""
+
+    @wrap(KeyPairBackend, "import_key_pair")
+    def import_key(original: Callable[..., Any], self: Any, key_name: str, material: bytes, tags: Any) -> Any:
+        if material.split()[0] not in (b"ssh-rsa", b"ssh-ed25519"):
+            raise InvalidKeyPairFormatError
+        return original(self, key_name, material, tags)

@@ -1,12 +1,14 @@
-"""RDS: parameter groups, storage, versions, restored instances."""
+"""RDS: parameter groups, storage, versions, names, endpoints, restored instances."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from moto.rds.exceptions import DBParameterGroupNotFoundError
+from moto.kms.models import kms_backends
+from moto.rds.exceptions import DBParameterGroupNotFoundError, InvalidParameterValue
 from moto.rds.models import DBInstance, DBParameterGroup, RDSBackend
+from sqlalchemy.dialects.mysql.reserved_words import RESERVED_WORDS_MYSQL
 
 from lab.moto_gaps.patches import gap, wrap
 
@@ -86,3 +88,40 @@ def restore_without_deletion_protection() -> None:
         instance = original(self, snapshot, overrides)
         instance.deletion_protection = bool(overrides.get("deletion_protection"))
         return instance
+
+
+@gap
+def refuse_reserved_database_names() -> None:
+    """A word that MySQL reserves, and the name of a schema of its own, can't be the name of the first database."""
+    schemas = {"information_schema", "mysql", "performance_schema", "sys"}
+    # SQLAlchemy's list has some that MySQL does not reserve any more.
+    reserved = (RESERVED_WORDS_MYSQL | schemas) - {"admin", "array", "general", "member", "persist", "role", "slow"}
+
+    @wrap(RDSBackend, "create_db_instance")
+    def create(original: Callable[..., Any], self: Any, options: dict[str, Any]) -> Any:
+        name = str(options.get("db_name") or "")
+        if options.get("engine") == "mysql" and name.lower() in reserved:
+            raise InvalidParameterValue(f"DBName {name} cannot be used.  It is a reserved word for this engine")
+        return original(self, options)
+
+
+@gap
+def give_a_database_an_endpoint_when_it_is_available() -> None:
+    """An instance that is being created has no endpoint; moto's has one at once."""
+    endpoint = DBInstance.endpoint.fget
+    DBInstance.endpoint = property(lambda self: None if self.status == "creating" else endpoint(self))
+
+
+@gap
+def grant_rds_the_use_of_the_key() -> None:
+    """RDS makes a grant on the key of an encrypted instance; it has no name."""
+
+    @wrap(RDSBackend, "create_db_instance")
+    def create(original: Callable[..., Any], self: Any, options: dict[str, Any]) -> Any:
+        database = original(self, options)
+        if options.get("kms_key_id"):
+            operations = ["Decrypt", "Encrypt", "GenerateDataKeyWithoutPlaintext", "CreateGrant", "DescribeKey"]
+            kms_backends[self.account_id][self.region_name].create_grant(
+                options["kms_key_id"], f"rds.{self.region_name}.amazonaws.com", operations, None, {}, None
+            )
+        return database

@@ -40,6 +40,8 @@ GUNICORN_OPTIONS = frozenset(
         "--reload",
     ]
 )
+# Those that ImportKeyPair takes.
+EC2_KEY_TYPES = ("ssh-ed25519", "ssh-rsa")
 WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 _NUMBER = r"(?:\*|\d+(?:\.\.\d+)?)(?:/\d+)?"
 _NUMBERS = rf"{_NUMBER}(?:,{_NUMBER})*"
@@ -218,8 +220,11 @@ def check_text(spec: Mapping[str, Any], text: Any) -> str | None:
         path = Path(text)
         if not path.is_file():
             return f'"{text}", which is not a file'
-        if not re.match(r"(ssh-|ecdsa-|sk-)\S+ \S+", path.read_text(encoding="utf-8", errors="replace")):
+        key = re.match(r"((?:ssh|ecdsa|sk)-\S+) \S+", path.read_text(encoding="utf-8", errors="replace"))
+        if not key:
             return f'"{text}", which does not contain a public key'
+        if key[1] not in EC2_KEY_TYPES:
+            return f'"{text}", which has a key of the type {key[1]}'
     return None
 
 

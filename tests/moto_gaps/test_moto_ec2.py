@@ -1,7 +1,13 @@
 """EC2 as AWS answers: addresses."""
 
+from contextlib import nullcontext
 from typing import Any
 
+import pytest
+from botocore.exceptions import ClientError
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from support.moto import client
 
 
@@ -71,3 +77,12 @@ def test_an_address_is_disassociated_when_its_instance_is_terminated() -> None:
     ec2.associate_address(InstanceId=instance, AllocationId=ec2.allocate_address(Domain="vpc")["AllocationId"])
     ec2.terminate_instances(InstanceIds=[instance])
     assert "AssociationId" not in ec2.describe_addresses()["Addresses"][0]
+
+
+@pytest.mark.parametrize(("kind", "taken"), [("ssh-ed25519", True), ("ecdsa-sha2-nistp256", False)])
+def test_a_key_pair_is_of_two_types_only(kind: str, taken: bool) -> None:
+    private = Ed25519PrivateKey.generate() if taken else generate_private_key(SECP256R1())
+    line = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    assert line.split()[0].decode() == kind
+    with nullcontext() if taken else pytest.raises(ClientError, match=r"InvalidKeyPair\.Format"):
+        client("ec2").import_key_pair(KeyName="shop", PublicKeyMaterial=line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -54,6 +55,14 @@ class Account:
         assert code == 0, output[-6000:]
         return output
 
+    def move_to(self, region: str, directory: Path) -> None:
+        """Use a copy of the lab's settings, for another region, in a directory."""
+        shutil.copytree(ROOT / "inventory/lab", directory / "lab")
+        for file in ("group_vars/all.yml", "aws_ec2.yml"):
+            path = directory / "lab" / file
+            path.write_text(path.read_text().replace("eu-west-1", region))
+        self.environment["ANSIBLE_INVENTORY"] = str(directory / "lab")
+
     def inventory(self) -> dict[str, Any]:
         """Return Ansible's inventory."""
         done = self._run("ansible-inventory", "--list")
@@ -68,16 +77,16 @@ class Account:
             input=text,
             capture_output=True,
             text=True,
-            timeout=150,
+            timeout=600,
             check=False,
         )
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, region: str = "eu-west-1") -> Any:
         """Return a client of the AWS API."""
         return boto3.client(
             service,
             endpoint_url=self.environment["AWS_ENDPOINT_URL"],
-            region_name="eu-west-1",
+            region_name=region,
             aws_access_key_id="test",
             aws_secret_access_key="not-a-secret",
         )
