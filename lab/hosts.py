@@ -1,5 +1,6 @@
 """A host: Debian with systemd as its init, on a copy-on-write layer over a cached image."""
 
+import os
 import shutil
 import socket
 import time
@@ -13,6 +14,9 @@ from lab.commands import run
 from lab.images import host_image
 from lab.layout import BRIDGE, GATEWAY, HOSTS, LOGS, PRIVATE, USER
 
+# Seconds of the first boot: until the SSH server responds, and until cloud-init is done, which takes minutes on AWS.
+_SSH_SECONDS = os.environ.get("OUTPORT_LAB_SSH_SECONDS", "5")
+_BOOT_SECONDS = os.environ.get("OUTPORT_LAB_BOOT_SECONDS", "10")
 # Exit status of systemd-nspawn when the host requests a reboot.
 _REBOOT = 133
 _started: dict[str, Popen[bytes]] = {}
@@ -79,6 +83,7 @@ def _first_boot(root: Path, spec: HostSpec) -> None:
         f"[Match]\nName=host0\n\n[Network]\nAddress={spec.address}/{PRIVATE.prefixlen}\n"
         f"Gateway={GATEWAY}\nDNS={GATEWAY}\nLinkLocalAddressing=no\n"
     )
+    (root / "etc/default/cloud-init").write_text(f"SSH_SECONDS={_SSH_SECONDS}\nBOOT_SECONDS={_BOOT_SECONDS}\n")
     home = root / "home" / USER
     owner = home.stat()
     ssh = home / ".ssh"

@@ -15,6 +15,13 @@ _HOST_PACKAGES = (
     "apt-utils,ca-certificates,curl,dbus,iproute2,less,libpam-systemd,openssh-server,procps,python3,python3-apt,sudo,"
     "systemd,systemd-resolved,systemd-sysv,unattended-upgrades"
 )
+_STUB = Path(__file__).parent / "cloud_init"
+# Files of the stub of cloud-init by their path on a host.
+_CLOUD_INIT = {
+    "usr/bin/cloud-init": _STUB / "cloud-init",
+    "etc/systemd/system/cloud-final.service": _STUB / "cloud-final.service",
+    "etc/systemd/system/ssh.service.d/first-boot.conf": _STUB / "ssh.conf",
+}
 _EXTRA_CAS = Path("/usr/local/share/ca-certificates")
 _BUILD_TIMEOUT = 600
 
@@ -22,8 +29,8 @@ _BUILD_TIMEOUT = 600
 def host_image(suite: str) -> Path:
     """Return the path of a host's root file system for `suite`; the name has a digest of its recipe."""
     recipe = hashlib.sha256(Path(__file__).read_bytes())
-    for authority in sorted(_EXTRA_CAS.glob("*.crt")):
-        recipe.update(authority.read_bytes())
+    for file in (*_CLOUD_INIT.values(), *sorted(_EXTRA_CAS.glob("*.crt"))):
+        recipe.update(file.read_bytes())
     return CACHE / f"{suite}-{recipe.hexdigest()[:12]}"
 
 
@@ -98,6 +105,10 @@ def _configure_as_ec2_image(tree: Path, log: Path) -> None:
     }
     for name, content in files.items():
         (tree / name).write_text(content)
+    for name, file in _CLOUD_INIT.items():
+        (tree / name).parent.mkdir(exist_ok=True)
+        shutil.copy(file, tree / name)
+    (tree / "usr/bin/cloud-init").chmod(0o755)
     for key in (tree / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
     # A company's proxy may re-sign TLS: hosts trust the CAs of this machine.
@@ -107,7 +118,7 @@ def _configure_as_ec2_image(tree: Path, log: Path) -> None:
 useradd --create-home --shell /bin/bash --groups adm,sudo {USER}
 passwd --lock root
 update-ca-certificates
-systemctl enable systemd-networkd systemd-resolved ssh
+systemctl enable systemd-networkd systemd-resolved ssh cloud-final
 systemctl disable systemd-networkd-wait-online
 ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
 rm -f /etc/hostname

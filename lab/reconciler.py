@@ -35,6 +35,8 @@ class Reconciler:
         self._translated: dict[str, str] = {}
         self._sessions: dict[str, cloud.Credentials] = {}
         self._starts = Starts()
+        # Hosts whose SSH server has not responded yet.
+        self._booting: set[str] = set()
         self._failures: Counter[str] = Counter()
 
     def reconcile(self) -> None:
@@ -48,18 +50,8 @@ class Reconciler:
 
     def _reconcile_host(self, instance: Instance) -> None:
         if instance.state in _ALIVE and instance.suite:
-            if instance.state == "pending":
-                name, log = f"host {instance.name}", hosts.log(instance.id)
-                if not hosts.running(instance.id):
-                    if self._starts.may_start(name, log):
-                        _log(f"starting {name} ({instance.id}) at {instance.private_address}")
-                        hosts.start(_spec(instance))
-                elif hosts.reachable(instance.private_address):
-                    _log(f"{name} ({instance.id}) is up")
-                    self._starts.clear(name)
-                    cloud.set_running(instance.id)
-                else:
-                    self._starts.check_timeout(name, log, "its SSH port does not respond")
+            if instance.state == "pending" or instance.id in self._booting:
+                self._boot(instance)
             elif not hosts.running(instance.id) and hosts.rebooting(instance.id):
                 _log(f"host {instance.id} reboots")
                 hosts.start(_spec(instance))
@@ -75,6 +67,23 @@ class Reconciler:
         elif instance.state == "terminated" and hosts.exists(instance.id):
             _log(f"removing host {instance.id}")
             hosts.destroy(instance.id)
+
+    def _boot(self, instance: Instance) -> None:
+        """Start a host until its SSH server responds; EC2 reports it as running long before."""
+        name, log = f"host {instance.name}", hosts.log(instance.id)
+        if not hosts.running(instance.id):
+            if self._starts.may_start(name, log):
+                _log(f"starting {name} ({instance.id}) at {instance.private_address}")
+                hosts.start(_spec(instance))
+                self._booting.add(instance.id)
+        elif hosts.reachable(instance.private_address):
+            _log(f"{name} ({instance.id}) is up")
+            self._starts.clear(name)
+            self._booting.discard(instance.id)
+        else:
+            self._starts.check_timeout(name, log, "its SSH port does not respond")
+        if instance.state == "pending" and hosts.running(instance.id):
+            cloud.set_running(instance.id)
 
     def _reconcile_databases(self) -> None:
         wanted = {found.id: found for found in cloud.databases()}

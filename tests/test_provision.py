@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from support.account import Account, serve
@@ -174,3 +175,13 @@ def test_the_inventory_has_the_host_in_the_group_web(account: Account, outputs: 
     variables = inventory["_meta"]["hostvars"]["listings-lab-web-1"]
     assert variables["ansible_host"] == {"__ansible_unsafe": "10.214.0.10"}
     assert variables["ec2_owner_id"] == {"__ansible_unsafe": "123456789012"}
+
+
+@pytest.mark.soak
+def test_a_run_that_is_killed_after_any_task_is_completed_by_the_next_one(tmp_path: Path) -> None:
+    with serve(tmp_path) as account:
+        tasks = 0
+        while account.kill_after(tasks + 1):
+            tasks += 1
+        assert tasks > 30
+        assert recap(account.provision(), "changed") == 0

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -54,6 +55,34 @@ class Account:
         code, output = self.play("provision", *arguments)
         assert code == 0, output[-6000:]
         return output
+
+    def kill_after(self, tasks: int) -> bool:
+        """Run provision.yml, and kill it when so many tasks are done; return whether it was, or ended before."""
+        command = [
+            str(PROGRAMS / "ansible-playbook"),
+            "playbooks/provision.yml",
+            "-e",
+            f"ssh_public_key_file={self.key}",
+        ]
+        with subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=self.environment | {"PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            assert process.stdout
+            output, started = "", 0
+            for line in process.stdout:
+                output += line
+                started += line.startswith("TASK [")
+                if started > tasks:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    return True
+        assert process.returncode == 0, output[-6000:]
+        return False
 
     def move_to(self, region: str, directory: Path) -> None:
         """Use a copy of the lab's settings, for another region, in a directory."""
