@@ -289,6 +289,33 @@ def test_a_host_that_exits_is_reported_with_its_log(clock: Callable[[float], Non
     assert starts.may_start("host web-1", log)
 
 
+def test_an_instance_runs_before_its_ssh_server_responds(
+    clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And is reported when that takes too long."""
+    host = {"running": False, "reachable": False}
+    states = ["pending"]
+    monkeypatch.setattr(reconciler.hosts, "log", lambda _: tmp_path / "log")
+    monkeypatch.setattr(reconciler.hosts, "start", lambda _: host.update(running=True))
+    monkeypatch.setattr(reconciler.hosts, "running", lambda _: host["running"])
+    monkeypatch.setattr(reconciler.hosts, "reachable", lambda _: host["reachable"])
+    monkeypatch.setattr(reconciler.cloud, "set_running", lambda _: states.append("running"))
+    lab = reconciler.Reconciler(dns=None)
+
+    def reconcile() -> dict[str, str]:
+        details = ("i-1", "web-1", "eu-west-1", "eu-west-1a", "t3.small", "ami-1", "trixie", states[-1])
+        lab._reconcile_host(reconciler.Instance(*details, "10.213.1.4", "10.214.0.9", "", ""))
+        return lab._starts.problems
+
+    assert reconcile() == {}
+    assert states == ["pending", "running"]
+    clock(200)
+    assert reconcile() == {"host web-1": "it is not ready after 200 s: its SSH port does not respond"}
+    host["reachable"] = True
+    assert reconcile() == {}
+    assert states == ["pending", "running"]
+
+
 def test_a_database_that_runs_and_does_not_respond_is_reported(clock: Callable[[float], None], tmp_path: Path) -> None:
     starts = reconciler.Starts()
     assert starts.may_start("database listings", tmp_path / "log")
