@@ -152,7 +152,8 @@ def test_an_instance_that_stops_hands_over_at_once() -> None:
 def test_a_host_without_a_network_stops_its_single_processes_before_another_one_starts_them() -> None:
     (former,) = primary()
     (other,) = {*HOSTS} - {former}
-    unreachable = f"ipproto tcp dport {AWS_PORT} blackhole"
+    # By number, as the host may have no names of protocols.
+    unreachable = f"ipproto 6 dport {AWS_PORT} blackhole"
     on_host(f"sudo ip rule add {unreachable}", former)
     try:
         wait_for_primary({other}, 240)
