@@ -377,6 +377,19 @@ def test_each_repository_is_read_with_its_own_key(tmp_path: Path, ssh: Path, url
         Repository(tmp_path / "second.git", address, Access(keys=files)).fetch("main")
 
 
+def test_a_refusal_in_the_words_of_an_ssh_server_is_one_of_access(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = tmp_path / "bin/ssh"
+    server.parent.mkdir()
+    server.write_text("#!/bin/sh\necho 'ERROR: This key is for another project.' >&2\nexit 1\n")
+    server.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{server.parent}:{os.environ['PATH']}")
+    clone = Repository(tmp_path / "repository.git", "git@git.example.org:team/app.git")
+    with pytest.raises(ReleaseError, match=r"another project(.|\n)*The host has no access: set app_deploy_key_file"):
+        clone.fetch("main")
+
+
 def test_a_requirement_is_read_with_its_own_key(tmp_path: Path, ssh: Path) -> None:
     """By uv, as the build runs it."""
     library = Remote(ssh / "team/lib.git")

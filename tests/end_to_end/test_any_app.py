@@ -355,7 +355,7 @@ def test_each_repository_is_read_by_ssh_with_its_own_key(deploy_keys: dict[str, 
     right = without_database(tmp_path, "notes", "notes:application", **options)
     play("playbooks/deploy.yml", *right).passed()
     assert operations.visitor().get("/").json()["version"] == 1
-    assert "shelf.py" in on_host(f"ls {APP}/live/.venv/lib/python3.*/site-packages")
+    assert "shelf.py" in on_host(f"ls {APP}/live/venv/lib/python3.*/site-packages")
 
 
 @pytest.fixture
@@ -374,7 +374,8 @@ def deploy_keys(tmp_path: Path) -> Iterator[dict[str, str]]:
         line = f'restrict,command="/home/git/read-one {paths[url]}" {key.with_suffix(".pub").read_text()}'
         on_host("sudo -u git tee --append /home/git/.ssh/authorized_keys >/dev/null", text=line)
     yield {url: str(key) for url, key in keys.items()}
-    on_host("sudo userdel --remove git")
+    # By force, as the server may still close the session of the last command.
+    on_host("sudo userdel --force --remove git")
     remove("shelf")
 
 

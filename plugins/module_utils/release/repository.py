@@ -18,12 +18,15 @@ from ansible.module_utils.release.errors import ReleaseError
 _ALL = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 _WANTED = "refs/outport/wanted"
 _SUGGESTIONS = 5
+_NO_ACCESS = (
+    "The host has no access: set app_deploy_key_file (SSH; app_repository_keys where each repository has its own key)"
+    " or app_repository_token (https), or allow that key or token to read the repository."
+)
 # Known errors of git and ssh, and how to fix them. The first match is reported.
 _FIXES = (
     (
         r"Authentication failed|could not read (Username|Password)|Permission denied|HTTP Basic: Access denied|403",
-        "The host has no access: set app_deploy_key_file (SSH; app_repository_keys where each repository has its own key)"
-        " or app_repository_token (https), or allow that key or token to read the repository.",
+        _NO_ACCESS,
     ),
     (
         r"Host key verification failed",
@@ -37,6 +40,8 @@ _FIXES = (
         r"Could not resolve host|timed out|Connection refused|unable to access|unable to connect|Network is unreachable",
         "Check app_repository, and the host's outbound network access (security group, proxy, DNS).",
     ),
+    # Git's own end of every message of an SSH server, whose words differ.
+    (r"make sure you have the correct access rights", _NO_ACCESS),
 )
 
 
