@@ -13,7 +13,7 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
-from jinja2 import Environment, meta
+from jinja2 import Environment, meta, nodes
 
 ROOT = Path(__file__).parent.parent
 ROLES = sorted(path.parent.name for path in ROOT.glob("roles/*/tasks"))
@@ -238,6 +238,73 @@ def test_every_variable_that_a_role_reads_exists(role: str) -> None:
 def test_task_names_start_with_a_verb(path: Path) -> None:
     named = [task.get("name", "") for task in tasks_of(path)]
     assert [name for name in named if not name or name.split()[0].rstrip(",") not in VERBS] == []
+
+
+def conditions(value: Any, inside: bool = False) -> Iterator[str]:
+    """Yield each condition in a YAML value."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from conditions(inner, key in EXPRESSIONS)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from conditions(inner, inside)
+    elif inside and isinstance(value, str):
+        yield value
+
+
+@cache
+def variables() -> dict[str, Any]:
+    """Return the variables of roles, tasks and all hosts, and true for each option of type bool."""
+    paths = (*ROOT.glob("roles/*/vars/main.yml"), *ROOT.glob("group_vars/all/*.yml"))
+    found = {name: value for path in paths for name, value in load(path).items()}
+    for path in ROOT.glob("roles/*/tasks/*.yml"):
+        found |= {name: value for task in tasks_of(path) for name, value in task.get("vars", {}).items()}
+    options = {name: option for role in ROLES for name, option in spec_of(role).items()}
+    return found | {name: True for name, option in options.items() if option["type"] == "bool"}
+
+
+def is_boolean(node: nodes.Node) -> bool:
+    """Return whether an expression is a boolean whatever its variables are; Ansible fails for others."""
+    match node:
+        case nodes.Compare() | nodes.Test() | nodes.Not() | nodes.Filter(name="bool"):
+            return True
+        case nodes.And() | nodes.Or():
+            return is_boolean(node.left) and is_boolean(node.right)
+        case nodes.Call(node=nodes.Getattr(attr="startswith" | "endswith")):
+            return True
+        case nodes.Getattr(attr="exists") | nodes.Name(name="ansible_check_mode"):
+            return True
+        case nodes.Name():
+            value = variables().get(node.name)
+            return value is True or (isinstance(value, str) and is_boolean(expression(value.strip()[2:-2])))
+    return False
+
+
+def expression(text: str) -> nodes.Node:
+    """Return the syntax tree of an expression."""
+    return PARSER.parse(f"{{{{ {text} }}}}").body[0].nodes[0]
+
+
+def test_a_condition_is_a_boolean() -> None:
+    """Also one that ends with `or` and a list: Ansible fails when it is the list that counts."""
+    patterns = ("site.yml", "playbooks/**/*.yml", "roles/*/tasks/*.yml", "roles/*/handlers/*.yml", "molecule/**/*.yml")
+    paths = [path for pattern in patterns for path in ROOT.glob(pattern)]
+    found = [(path.name, text) for path in paths for text in conditions(load(path))]
+    assert len(found) > 90
+    assert [(name, text) for name, text in found if not is_boolean(expression(text))] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "boolean"),
+    [
+        ("a | length > 0 and (b or c)", False),
+        ("a or b is defined", False),
+        ("not a", True),
+        ("rds_backup_enabled", True),
+    ],
+)
+def test_the_check_of_conditions_sees_lists(text: str, boolean: bool) -> None:
+    assert is_boolean(expression(text)) == boolean
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -269,9 +269,9 @@ def settings(directory: Path, **changed: Any) -> Options:
 
 
 def without_database(directory: Path, name: str, entry: str, **changed: Any) -> Options:
-    """Options that deploy an app of a repository of the lab, without a database."""
+    """Options that deploy an app of a repository of the lab, without a database and with no process besides the web service."""
     common = {"app_repository": address(name), "app_entry": entry, "app_setup_commands": [], "app_health_path": "/"}
-    return settings(directory, **common | {"database": "none"} | changed)
+    return settings(directory, **common | {"database": "none", "app_timers": {}} | changed)
 
 
 def test_a_failed_start_is_explained_with_the_setting_that_fixes_it(undisturbed: Visits, tmp_path: Path) -> None:
