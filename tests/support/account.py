@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from typing import Any
 import boto3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from support.processes import kill
 
 ROOT = Path(__file__).parent.parent.parent
 PROGRAMS = Path(sys.executable).parent
@@ -79,7 +79,7 @@ class Account:
                 output += line
                 started += line.startswith("TASK [")
                 if started > tasks:
-                    os.killpg(process.pid, signal.SIGKILL)
+                    kill(process.pid)
                     return True
         assert process.returncode == 0, output[-6000:]
         return False

@@ -3,16 +3,15 @@
 import itertools
 import os
 import re
-import signal
 import subprocess
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
 import pytest
 import yaml
+from support.processes import kill
 
 from lab.layout import NUMBER, REPOSITORY
 
@@ -120,18 +119,4 @@ def kill_during(at: str, seconds: float, *arguments: str) -> None:
         else:
             pytest.fail(f"The run exited before '{at}':\n{seen[-3000:]}")
         time.sleep(seconds)
-        # Ansible's workers have their own sessions, so killing the process group is not enough.
-        for number in [process.pid, *_descendants(process.pid)]:
-            # A worker may end between the listing and the signal.
-            with suppress(ProcessLookupError):
-                os.kill(number, signal.SIGKILL)
-
-
-def _descendants(process: int) -> list[int]:
-    """Return the descendants of a process."""
-    lines = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout.splitlines()
-    parents = {int(number): int(parent) for number, parent in (line.split() for line in lines)}
-    found = [process]
-    for number in found:
-        found += [child for child, parent in parents.items() if parent == number]
-    return found[1:]
+        kill(process.pid)
