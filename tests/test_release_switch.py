@@ -226,6 +226,19 @@ def test_one_that_responds_too_late_is_refused(host: Host) -> None:
     assert "expected 200 from /healthz within 8 seconds, found no response." in refused(host, health_timeout=8)
 
 
+@pytest.mark.parametrize("response", ["404 NOT FOUND", "401 UNAUTHORIZED", "302 FOUND, a redirect to /login"])
+def test_a_wrong_path_is_refused_at_its_first_response(host: Host, response: str) -> None:
+    host.health = lambda now: "no response" if now < 10 else response
+    assert f"expected 200 from /healthz, found {response}; app_health_path sets the path" in refused(host)
+    assert host.now < 11
+
+
+def test_one_that_is_not_ready_yet_gets_its_time(host: Host) -> None:
+    host.health = lambda now: "503 SERVICE UNAVAILABLE" if now < 50 else None
+    run(host)
+    assert host.live == NEW
+
+
 def test_one_that_becomes_unhealthy_is_refused(host: Host) -> None:
     host.health = lambda now: None if now < 2 else "500 INTERNAL SERVER ERROR with the body 'no ink left'"
     messages = refused(host)
@@ -306,7 +319,7 @@ def server_on(
         (
             {"status": 302, "headers": {"Location": "https://elsewhere.lab.test/"}},
             "",
-            "302, a redirect to https://elsewhere.lab.test/. Choose a health path without a redirect",
+            "302 Found, a redirect to https://elsewhere.lab.test/. Choose a health path without a redirect",
         ),
         ({"status": 200, "wait": 0.6}, "", "no response within 0 seconds"),
     ],

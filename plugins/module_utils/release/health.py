@@ -8,6 +8,8 @@ import socket
 from dataclasses import dataclass
 
 _HEALTHY = 200
+# Responses that depend on the path alone: an app that is still starting does not send them, and waiting does not change them.
+_OF_THE_PATH = ("301 ", "302 ", "303 ", "307 ", "308 ", "401 ", "403 ", "404 ", "405 ")
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -33,6 +35,11 @@ class Health:
     def expected(self) -> str:
         """The expected response, in words."""
         return f"200 from {self.path}" + (f", with a body that matches '{self.body}'" if self.body else "")
+
+    @staticmethod
+    def is_final(found: str) -> bool:
+        """Return whether what `probe` found will stay the same, however long the release gets."""
+        return found.startswith(_OF_THE_PATH)
 
     def probe(self, unix_socket: str, timeout: float) -> str | None:
         """Send a request as the proxy does. Returns None when the release is healthy, else what was found."""
@@ -60,7 +67,7 @@ class Health:
             return None
         if response.getheader("Location"):
             return (
-                f"{response.status}, a redirect to {response.getheader('Location')}. Choose a health path without a redirect;"
+                f"{response.status} {response.reason}, a redirect to {response.getheader('Location')}. Choose a health path without a redirect;"
                 " an app that redirects to HTTPS or to its host name has to trust the proxy's X-Forwarded headers"
             )
         return f"{response.status} {response.reason}" + (f" with the body '{body[:200]}'" if body else "")

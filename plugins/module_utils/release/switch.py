@@ -152,6 +152,8 @@ class Switch:
                 raise ReleaseError(f"expected {self.health.expected} within {limit} seconds, found {found}")
             found = self.health.probe(str(self.release.socket), min(left, _PROBE_TIMEOUT))
             if found is not None:
+                if self.health.is_final(found):
+                    raise ReleaseError(f"expected {self.health.expected}, found {found}; app_health_path sets the path")
                 if found.startswith("no response within"):
                     found = "no response"
                 time.sleep(min(max(left, 0), 0.3))
