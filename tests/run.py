@@ -32,7 +32,7 @@ SECOND_LAB = ("any_app", "two_hosts")
 # All of its tests are of the soak; it starts labs of its own.
 LAST_OF_SOAK = "catalogue"
 # Time limits of those that take longer than TIMEOUT, seconds.
-LONGER = {LAST_OF_SOAK: 5400, "no_failed_request": 1800, "any_app": 1800}
+LONGER = {LAST_OF_SOAK: 5400, "no_failed_request": 1800, "any_app": 1800, "two_hosts": 1800}
 
 # Plugins that the end-to-end tests do not use, and that take a second to load.
 UNUSED_PLUGINS = ("-p", "no:schemathesis", "-p", "no:hypothesispytest")
