@@ -45,7 +45,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class RdsInstance:
-    """An RDS instance: `status` in RDS's terms; only `password()` reads its password."""
+    """An RDS instance: `status` in RDS's terms, `size` its class, `parameters` those in effect; only `password()` reads its password."""
 
     id: str
     status: str
@@ -53,7 +53,8 @@ class RdsInstance:
     port: int
     user: str
     schema: str
-    trust_function_creators: str
+    size: str
+    parameters: dict[str, str]
     password: Callable[[], str]
 
 
@@ -77,12 +78,12 @@ def serve() -> None:
 
 
 def _add_transitional_states() -> None:
-    """An instance is pending, and a database creating, until it runs, and an instance is stopping; moto skips these states."""
-    run_instances, start_instance, stop_instance, create_db_instance = (
-        EC2Backend.run_instances,
-        MotoInstance.start,
-        MotoInstance.stop,
+    """A resource is in a transitional state until this machine has followed; moto skips these states."""
+    run_instances, start_instance, stop_instance = EC2Backend.run_instances, MotoInstance.start, MotoInstance.stop
+    create_db_instance, modify_db_instance, reboot_db_instance = (
         RDSBackend.create_db_instance,
+        RDSBackend.modify_db_instance,
+        RDSBackend.reboot_db_instance,
     )
 
     def run_pending(self: Any, *arguments: Any, **options: Any) -> Any:
@@ -113,10 +114,26 @@ def _add_transitional_states() -> None:
             database.status = "creating"
         return database
 
+    def modify_modifying(self: Any, identifier: str, options: dict[str, Any]) -> Any:
+        with _creation_lock:
+            size = self.describe_db_instances(identifier)[0].db_instance_class
+            database = modify_db_instance(self, identifier, options)
+            if database.db_instance_class != size:
+                database.status = "modifying"
+        return database
+
+    def reboot_rebooting(self: Any, db_instance_identifier: str) -> Any:
+        with _creation_lock:
+            database = reboot_db_instance(self, db_instance_identifier)
+            database.status = "rebooting"
+        return database
+
     EC2Backend.run_instances = run_pending
     MotoInstance.start = start_pending
     MotoInstance.stop = stop_stopping
     RDSBackend.create_db_instance = create_creating
+    RDSBackend.modify_db_instance = modify_modifying
+    RDSBackend.reboot_db_instance = reboot_rebooting
 
 
 def _set_state(instance: Any, state: InstanceState) -> None:
@@ -193,7 +210,8 @@ def databases() -> list[RdsInstance]:
                 port=int(found.port),
                 user=found.master_username,
                 schema=found.db_name or "",
-                trust_function_creators=_parameter(backend, found, "log_bin_trust_function_creators"),
+                size=found.db_instance_class,
+                parameters=dict(found.parameters_in_effect),
                 password=lambda found=found: found._master_user_password,
             )
             for _, backend in _regions("rds")
@@ -201,14 +219,8 @@ def databases() -> list[RdsInstance]:
         ]
 
 
-def _parameter(backend: Any, database: Any, name: str) -> str:
-    """Return the value of a boolean parameter in a database's parameter group; "0" when it is not set."""
-    group = backend.db_parameter_groups.get(database.db_parameter_group_name)
-    return str((group.parameters.get(name) or {}).get("ParameterValue") or "0") if group else "0"
-
-
 def set_database_status(identifier: str, status: str) -> None:
-    """Set the status of a database: creating, available."""
+    """Set the status of a database, such as available."""
     for _, backend in _regions("rds"):
         if identifier in backend.databases:
             backend.databases[identifier].status = status

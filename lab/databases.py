@@ -1,7 +1,7 @@
 """A database: a real mysqld with TLS, with its own data directory and its own address on the lab's network."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pymysql
@@ -19,9 +19,17 @@ _MASTER_PRIVILEGES = (
 )
 
 
+# Memory of a class by its last part, GiB.
+_MEMORY = {"micro": 1, "small": 2, "medium": 4, "large": 8, "xlarge": 16}
+# Names of options that differ from their variable's name.
+_OPTIONS = {"time_zone": "default-time-zone"}
+# Variables that only a start sets.
+_STATIC = {"performance_schema"}
+
+
 @dataclass(frozen=True)
 class DatabaseSpec:
-    """The requested RDS instance: `endpoint` is its DNS name, `schema` the first database or empty, the last one a parameter."""
+    """The requested RDS instance: `endpoint` is its DNS name, `schema` the first database or empty, `size` its class."""
 
     id: str
     endpoint: str
@@ -29,7 +37,9 @@ class DatabaseSpec:
     user: str
     password: str
     schema: str
-    trust_function_creators: str = "0"
+    size: str
+    # Parameters of RDS, which are mysqld's system variables; an empty value is the default.
+    parameters: dict[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"DatabaseSpec({self.id})"
@@ -47,12 +57,12 @@ class Database:
 
     def _mysqld(self, *options: str) -> list[str | Path]:
         # A small server, because all parts of the lab share this machine.
-        small = ["--innodb-buffer-pool-size=64M", "--performance-schema=OFF", "--mysqlx=OFF"]
+        small = ["--innodb-buffer-pool-size=64M", "--mysqlx=OFF"]
         # RDS writes binary logs while automatic backups are on.
         small += ["--log-bin=/data/binlog", "--binlog-expire-logs-seconds=3600", "--max-binlog-size=64M"]
         # Also notes, which tell why a connection was aborted.
         small += ["--log-error-verbosity=3"]
-        small += [f"--log-bin-trust-function-creators={self.spec.trust_function_creators}"]
+        small += [f"--{_OPTIONS.get(name, name)}={value}" for name, value in self._variables().items()]
         files = ["--datadir=/data/mysql", "--secure-file-priv=NULL", "--pid-file=/data/pid", "--socket=/data/socket"]
         container = [
             "systemd-nspawn",
@@ -97,7 +107,6 @@ class Database:
             "--ssl-ca=/data/ca.pem",
             "--ssl-cert=/data/server.pem",
             "--ssl-key=/data/server.key",
-            "--require-secure-transport=ON",
         ]
         listen = [f"--bind-address={self.address}", f"--port={self.spec.port}", "--init-file=/data/first.sql"]
         cgroups.spawn(self._group, self._mysqld(*tls, *listen), self.log)
@@ -114,6 +123,22 @@ class Database:
         if self.spec.schema:
             lines.append(f"CREATE DATABASE IF NOT EXISTS `{self.spec.schema}` CHARACTER SET utf8mb4;")
         return "\n".join(lines) + "\n"
+
+    def _variables(self) -> dict[str, str]:
+        """Return mysqld's system variables: the parameters, and the default that RDS computes from the memory of the class."""
+        # {DBInstanceClassMemory/12582880}, of the memory that the operating system and RDS leave.
+        memory = _MEMORY[self.spec.size.rsplit(".", 1)[-1]] * 1024 - 230
+        values = {name: value for name, value in self.spec.parameters.items() if value}
+        return {"performance_schema": "0", "max_connections": str(memory * 1024**2 // 12582880)} | values
+
+    def apply(self, parameters: dict[str, str]) -> None:
+        """Set the running server's parameters, as RDS does with those that it applies immediately."""
+        self.spec = replace(self.spec, parameters=parameters)
+        connection = pymysql.connect(unix_socket=str(self._directory / "socket"), user="root")
+        with connection, connection.cursor() as cursor:
+            for name, value in self._variables().items():
+                if name not in _STATIC:
+                    cursor.execute(f"SET GLOBAL {name} = %s", (_typed(value),))
 
     def running(self) -> bool:
         """Return whether the server has a process."""
@@ -145,3 +170,10 @@ class Database:
         cgroups.kill(self._group)
         shutil.rmtree(self._directory)
         network.remove_address(self.address)
+
+
+def _typed(value: str) -> int | float | str:
+    """Return a value in the type that SET requires."""
+    if value.isdigit():
+        return int(value)
+    return float(value) if value.replace(".", "", 1).isdigit() else value

@@ -17,6 +17,8 @@ from lab.services import Service, set_names
 from lab.status import DatabaseStatus, HostStatus, Status
 
 _ALIVE = ("pending", "running")
+# States in which RDS restarts the server.
+_RESTARTS = ("modifying", "rebooting")
 # Backoff between attempts and timeout of a start, seconds.
 _BACKOFF, _MAX_BACKOFF, _START_TIMEOUT = 3, 60, 180
 _TAIL = 8
@@ -37,6 +39,8 @@ class Reconciler:
         self._starts = Starts()
         # Hosts whose SSH server has not responded yet.
         self._booting: set[str] = set()
+        # Databases whose server was stopped for a restart, until it is up again.
+        self._restarting: set[str] = set()
         self._failures: Counter[str] = Counter()
 
     def reconcile(self) -> None:
@@ -90,28 +94,40 @@ class Reconciler:
         for identifier, found in wanted.items():
             if identifier not in self._databases:
                 self._numbers += 1
-                access = (found.endpoint, found.port, found.user, found.password())
-                spec = DatabaseSpec(identifier, *access, found.schema, found.trust_function_creators)
-                self._databases[identifier] = Database(spec, self._numbers)
-            database = self._databases[identifier]
-            if found.status == "stopped":
-                if database.running():
-                    _log(f"stopping database {identifier}")
-                    database.stop()
-            elif not database.running():
-                cloud.set_database_status(identifier, "creating")
-                if self._starts.may_start(f"database {identifier}", database.log):
-                    _log(f"starting database {identifier} at {database.address}")
-                    self._attempt(f"database {identifier}", database.log, database.start)
-            elif found.status == "creating" and database.ready():
-                _log(f"database {identifier} is up")
-                self._starts.clear(f"database {identifier}")
-                cloud.set_database_status(identifier, "available")
-            elif found.status == "creating":
-                self._starts.check_timeout(f"database {identifier}", database.log, "the master user can't log in")
+                self._databases[identifier] = Database(_database_spec(found), self._numbers)
+            self._reconcile_database(found, self._databases[identifier])
         for identifier in self._databases.keys() - wanted.keys():
             _log(f"removing database {identifier}")
             self._databases.pop(identifier).destroy()
+
+    def _reconcile_database(self, found: cloud.RdsInstance, database: Database) -> None:
+        name = f"database {found.id}"
+        if found.status == "stopped":
+            if database.running():
+                _log(f"stopping {name}")
+                database.stop()
+        elif found.status in _RESTARTS and found.id not in self._restarting:
+            _log(f"restarting {name}: {found.status}")
+            database.stop()
+            self._restarting.add(found.id)
+        elif not database.running():
+            if found.status not in ("creating", *_RESTARTS):
+                cloud.set_database_status(found.id, "starting")
+            if self._starts.may_start(name, database.log):
+                database.spec = _database_spec(found)
+                _log(f"starting {name} at {database.address}")
+                self._attempt(name, database.log, database.start)
+        elif found.status in ("creating", "starting", *_RESTARTS):
+            if database.ready():
+                _log(f"{name} is up")
+                self._starts.clear(name)
+                self._restarting.discard(found.id)
+                cloud.set_database_status(found.id, "available")
+            else:
+                self._starts.check_timeout(name, database.log, "the master user can't log in")
+        elif found.parameters != database.spec.parameters:
+            _log(f"applying parameters of {name}")
+            database.apply(found.parameters)
 
     def _reconcile_addresses(self) -> None:
         alive = [instance for instance in self._instances if instance.state in _ALIVE and instance.suite]
@@ -245,6 +261,19 @@ class Starts:
         tail = [f"  {line.strip()}" for line in lines if line.strip()][-_TAIL:]
         self.problems[name] = "\n".join([cause, *tail])
         _log(f"{name} does not start: {self.problems[name]}")
+
+
+def _database_spec(found: cloud.RdsInstance) -> DatabaseSpec:
+    return DatabaseSpec(
+        id=found.id,
+        endpoint=found.endpoint,
+        port=found.port,
+        user=found.user,
+        password=found.password(),
+        schema=found.schema,
+        size=found.size,
+        parameters=found.parameters,
+    )
 
 
 def _spec(instance: Instance) -> hosts.HostSpec:

@@ -15,6 +15,11 @@ from pathlib import Path
 import pytest
 from support.account import Account, serve
 
+CHANGES = [
+    *("-e", "database_instance_class=db.t4g.small", "-e", "database_storage_gb=40"),
+    *("-e", "web_instance_type=t3.medium"),
+]
+
 
 @pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
@@ -52,6 +57,12 @@ def outputs(account: Account, tmp_path_factory: pytest.TempPathFactory) -> dict[
         first = account.provision("--diff", "-vvv")
         check, without = other.result()
         return {"check": check, "first": first, "without": without}
+
+
+@pytest.fixture(scope="module")
+def later(account: Account, outputs: dict[str, str]) -> str:
+    """Change the database's class and storage, and the type of the host, but not now what interrupts. Return the output."""
+    return account.provision(*CHANGES, "-e", "interruptions=later")
 
 
 def recap(output: str, word: str) -> int:
@@ -175,6 +186,30 @@ def test_the_inventory_has_the_host_in_the_group_web(account: Account, outputs: 
     variables = inventory["_meta"]["hostvars"]["listings-lab-web-1"]
     assert variables["ansible_host"] == {"__ansible_unsafe": "10.214.0.10"}
     assert variables["ec2_owner_id"] == {"__ansible_unsafe": "123456789012"}
+
+
+def test_a_change_that_interrupts_asks_first(account: Account, outputs: dict[str, str]) -> None:
+    code, output = account.play("provision", *CHANGES)
+    assert code != 0
+    assert "RESTART: class db.t4g.micro → db.t4g.small" in output
+    assert "Run again with -e interruptions=now" in " ".join(output.split())
+    assert recap(output, "changed") == 0
+
+
+def test_a_change_that_aws_refuses_is_refused_first(account: Account, outputs: dict[str, str]) -> None:
+    code, output = account.play("provision", "-e", "web_instance_type=t4g.small", "-e", "interruptions=now")
+    assert code != 0
+    assert "it runs arm64, and the host's image is x86_64" in " ".join(output.split())
+    assert recap(output, "changed") == 0
+
+
+def test_later_applies_what_interrupts_nothing(account: Account, later: str) -> None:
+    (database,) = account.client("rds").describe_db_instances()["DBInstances"]
+    assert (database["DBInstanceClass"], database["AllocatedStorage"]) == ("db.t4g.micro", 40)
+    assert database["PendingModifiedValues"] == {}
+    (reservation,) = account.client("ec2").describe_instances()["Reservations"]
+    assert [host["InstanceType"] for host in reservation["Instances"]] == ["t3.small"]
+    assert recap(later, "changed") == 1
 
 
 @pytest.mark.soak

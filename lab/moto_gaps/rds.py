@@ -1,4 +1,4 @@
-"""RDS: parameter groups, storage, versions, names, endpoints, restored instances."""
+"""RDS: missing parameter groups, storage, versions, names, endpoints, restored instances."""
 
 from __future__ import annotations
 
@@ -7,39 +7,10 @@ from typing import Any
 
 from moto.kms.models import kms_backends
 from moto.rds.exceptions import DBParameterGroupNotFoundError, InvalidParameterValue
-from moto.rds.models import DBInstance, DBParameterGroup, RDSBackend
+from moto.rds.models import DBInstance, RDSBackend
 from sqlalchemy.dialects.mysql.reserved_words import RESERVED_WORDS_MYSQL
 
 from lab.moto_gaps.patches import gap, wrap
-
-
-@gap
-def list_mysql_parameters() -> None:
-    """A new parameter group of moto is empty; on AWS it lists the engine's parameters with their types."""
-    types = {
-        "require_secure_transport": "boolean",
-        "log_bin_trust_function_creators": "boolean",
-        "character_set_server": "string",
-        "collation_server": "string",
-        "time_zone": "string",
-        "sql_mode": "list",
-        "max_connections": "integer",
-        "slow_query_log": "boolean",
-        "long_query_time": "float",
-        "wait_timeout": "integer",
-    }
-
-    @wrap(DBParameterGroup, "__init__")
-    def make(original: Callable[..., Any], self: Any, *args: Any, **kwargs: Any) -> None:
-        original(self, *args, **kwargs)
-        for name, kind in types.items():
-            self.parameters[name] = {
-                "ParameterName": name,
-                "DataType": kind,
-                "IsModifiable": True,
-                "Source": "engine-default",
-                "ApplyType": "dynamic",
-            }
 
 
 @gap

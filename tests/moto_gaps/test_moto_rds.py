@@ -1,34 +1,9 @@
 """RDS as AWS answers: parameter groups and instances."""
 
-from typing import Any
-
 import pytest
 from botocore.exceptions import ClientError
 from moto.backends import get_backend
-from support.moto import REGION, client
-
-
-def create_database(**options: Any) -> dict[str, Any]:
-    """Create a MySQL instance and return its description."""
-    return client("rds").create_db_instance(
-        DBInstanceIdentifier="shop",
-        DBInstanceClass="db.t4g.micro",
-        Engine="mysql",
-        MasterUsername="outport",
-        MasterUserPassword="not-a-secret",
-        **{"AllocatedStorage": 20, "StorageType": "gp3"} | options,
-    )["DBInstance"]
-
-
-def test_a_parameter_group_lists_the_engines_parameters() -> None:
-    rds = client("rds")
-    rds.create_db_parameter_group(DBParameterGroupName="shop", DBParameterGroupFamily="mysql8.4", Description="Shop")
-    change = {"ParameterName": "require_secure_transport", "ParameterValue": "1", "ApplyMethod": "pending-reboot"}
-    rds.modify_db_parameter_group(DBParameterGroupName="shop", Parameters=[change])
-    found = {one["ParameterName"]: one for one in rds.describe_db_parameters(DBParameterGroupName="shop")["Parameters"]}
-    assert found["require_secure_transport"]["DataType"] == "boolean"
-    assert found["require_secure_transport"]["ParameterValue"] == "1"
-    assert "ParameterValue" not in found["character_set_server"]
+from support.moto import REGION, client, create_database
 
 
 def test_a_missing_parameter_group_is_an_error() -> None:

@@ -1,0 +1,157 @@
+"""Ansible filters for the plan of playbooks/provision.yml: `database_plan` and `hosts_plan` compare what AWS has with the settings.
+
+Each change of a plan is a dictionary: `resource`, `change` (from what to what) and `effect`, one of EFFECTS.
+`plan_lines` returns a plan as text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# What a change does to the site, in words. One that is refused stops the run before it changes anything.
+EFFECTS = {
+    "none": "no interruption",
+    "restart": "RESTART",
+    "left": "left as it is",
+    "refused": "REFUSED",
+}
+# gp3 storage of this size, GiB, has to be requested with its baseline of I/O operations per second.
+_LARGE_STORAGE = 400
+# RDS grows storage by at least this factor.
+_GROWTH = 1.1
+_CLASS = "db_instance_class"
+_STORAGE = "allocated_storage"
+
+
+def database_plan(instances: Sequence[Mapping[str, Any]], wanted: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the changes of the database.
+
+    `instances` is the result of amazon.aws.rds_instance_info, with one instance or none; `wanted` has name, class,
+    storage_gb, multi_az and engine_version (major). Source of the rules: the RDS API's ModifyDBInstance.
+    """
+    if not instances:
+        size = f"{wanted['class']}, {wanted['storage_gb']} GiB, MySQL {wanted['engine_version']}"
+        return [_change("database", wanted, f"new: {size}", "none")]
+    found = instances[0]
+    pending = found.get("pending_modified_values") or {}
+    changes = [
+        *_engine(found, wanted),
+        *_class(found, pending, wanted),
+        *_storage(found, pending, wanted),
+    ]
+    if bool(found["multi_az"]) != bool(wanted["multi_az"]):
+        changes.append(("add a standby" if wanted["multi_az"] else "remove the standby", "none"))
+    if any(group["parameter_apply_status"] == "pending-reboot" for group in found["db_parameter_groups"]):
+        changes.append(("parameters that wait for a restart", "restart"))
+    return [_change("database", wanted, text, effect) for text, effect in changes]
+
+
+def _change(kind: str, wanted: Mapping[str, Any], text: str, effect: str) -> dict[str, str]:
+    return {"resource": f"{kind} {wanted['name']}", "change": text, "effect": effect}
+
+
+def _engine(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[tuple[str, str]]:
+    running, major = found["engine_version"], wanted["engine_version"]
+    if running.startswith(f"{major}."):
+        return []
+    text = f"MySQL {running} → {major}: an upgrade to another major version is not made here. Set aws_database_engine_version"
+    return [(f"{text} to {'.'.join(running.split('.')[:2])}, or restore a dump into a new environment", "refused")]
+
+
+def _class(found: Mapping[str, Any], pending: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[tuple[str, str]]:
+    current, waiting = found[_CLASS], pending.get(_CLASS)
+    if waiting and waiting != wanted["class"]:
+        text = f"class {current} → {waiting}, requested elsewhere, waits for the maintenance window ({_window(found)})"
+        if current == wanted["class"]:
+            return [(f"{text}: canceled", "none")]
+        return [(f"{text}: replaced by {wanted['class']}", "restart")]
+    if current == wanted["class"]:
+        return []
+    window = f", otherwise in the maintenance window ({_window(found)})" if waiting else ""
+    return [(f"class {current} → {wanted['class']}{window}", "restart")]
+
+
+def _window(found: Mapping[str, Any]) -> str:
+    return f"{found['preferred_maintenance_window']} UTC"
+
+
+def _storage(found: Mapping[str, Any], pending: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[tuple[str, str]]:
+    current, size = int(found[_STORAGE]), int(wanted["storage_gb"])
+    least = math.ceil(round(current * _GROWTH, 6))
+    if size == current:
+        return (
+            [(f"storage → {pending[_STORAGE]} GiB, requested elsewhere: canceled", "none")]
+            if _STORAGE in pending
+            else []
+        )
+    text = f"storage {current} → {size} GiB"
+    if size < current:
+        return [(f"{text}: RDS can't shrink it. Set database_storage_gb to {current} or more", "refused")]
+    if size < least:
+        return [
+            (
+                f"{text}: RDS grows it by a tenth at least. Set database_storage_gb to {current}, or to {least} or more",
+                "refused",
+            )
+        ]
+    if found["db_instance_status"] == "storage-optimization":
+        return [
+            (
+                f"{text}: the last change is still being optimized, for some hours. Run again when the status is available",
+                "refused",
+            )
+        ]
+    return [(text, "none")]
+
+
+def hosts_plan(instances: Sequence[Mapping[str, Any]], wanted: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the changes of the hosts.
+
+    `instances` is the result of amazon.aws.ec2_instance_info; `wanted` has names, type, and the type's zones and architectures.
+    """
+    found = {one["tags"]["Name"]: one for one in instances}
+    changes = []
+    for name in wanted["names"]:
+        host = {"name": name}
+        if name not in found:
+            changes.append(_change("host", host, f"new: {wanted['type']}", "none"))
+        elif found[name]["instance_type"] != wanted["type"]:
+            changes.append(_change("host", host, *_type(found[name], wanted)))
+    changes += [
+        _change("host", {"name": name}, "not in the settings any more (web_count); terminate it yourself", "left")
+        for name in sorted(found.keys() - {*wanted["names"]})
+    ]
+    return changes
+
+
+def _type(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, str]:
+    text = f"type {found['instance_type']} → {wanted['type']}"
+    zone, architecture = found["placement"]["availability_zone"], found["architecture"]
+    if zone not in wanted["zones"]:
+        zones = ", ".join(wanted["zones"]) or "no zone of this region"
+        return (
+            f"{text}: not offered in the host's zone {zone}, but in {zones}. Set web_instance_type to another type",
+            "refused",
+        )
+    if architecture not in wanted["architectures"]:
+        runs = ", ".join(wanted["architectures"])
+        return (
+            f"{text}: it runs {runs}, and the host's image is {architecture}. Set web_instance_type to another type",
+            "refused",
+        )
+    return f"{text}, one host at a time", "restart"
+
+
+def plan_lines(changes: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return a plan as text, a line for each change."""
+    width = max((len(one["resource"]) for one in changes), default=0)
+    return [f"{one['resource']:{width}}  {EFFECTS[one['effect']]}: {one['change']}" for one in changes]
+
+
+class FilterModule:
+    """The filters of the plan."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return the filters by name."""
+        return {"database_plan": database_plan, "hosts_plan": hosts_plan, "plan_lines": plan_lines}
