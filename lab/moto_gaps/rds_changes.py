@@ -80,28 +80,32 @@ def limit_changes_of_storage() -> None:
     @wrap(RDSBackend, "modify_db_instance")
     def modify(original: Callable[..., Any], self: Any, identifier: str, options: dict[str, Any]) -> Any:
         database = self.describe_db_instances(identifier)[0]
+        before = {name: getattr(database, name) for name in _STORAGE}
         requested = {name: options[name] for name in _STORAGE if options.get(name) is not None}
-        change = changed(database, requested)
-        if not change:
-            return original(self, identifier, options)
-        if database.optimized_at > time.time():
-            raise InvalidParameterCombination(
-                f"You can't modify the storage of the DB instance {identifier} because storage optimization is in progress."
-            )
-        size, current = int(requested.get("allocated_storage", 0)), int(database.allocated_storage)
-        if size and size < current:
-            raise InvalidParameterValue(
-                f"Requested storage size ({size}) cannot be less than the existing storage size ({current})"
-            )
-        if size > current:
-            size = max(size, current + -(-current // 10))
-            options = {**options, "allocated_storage": size}
-        if size >= _LARGE_GP3 and int(requested.get("iops", database.iops)) < _LARGE_IOPS:
-            raise InvalidParameterCombination(f"Iops of gp3 storage of {size} GiB must be at least {_LARGE_IOPS}")
+        if changed(database, requested):
+            _check_storage(identifier, database, requested)
+            size, current = int(requested.get("allocated_storage", 0)), int(before["allocated_storage"])
+            if size > current:
+                options = {**options, "allocated_storage": max(size, current + -(-current // 10))}
         result = original(self, identifier, options)
-        if options.get("apply_immediately"):
+        if changed(result, before):
             result.optimized_at = time.time() + OPTIMIZATION
         return result
+
+
+def _check_storage(identifier: str, database: Any, requested: dict[str, Any]) -> None:
+    """Raise the error of AWS for storage that it refuses."""
+    size, current = int(requested.get("allocated_storage", 0)), int(database.allocated_storage)
+    if database.optimized_at > time.time():
+        raise InvalidParameterCombination(
+            f"You can't modify the storage of the DB instance {identifier} because storage optimization is in progress."
+        )
+    if size and size < current:
+        raise InvalidParameterValue(
+            f"Requested storage size ({size}) cannot be less than the existing storage size ({current})"
+        )
+    if size >= _LARGE_GP3 and int(requested.get("iops", database.iops)) < _LARGE_IOPS:
+        raise InvalidParameterCombination(f"Iops of gp3 storage of {size} GiB must be at least {_LARGE_IOPS}")
 
 
 def _status(database: Any) -> str:
