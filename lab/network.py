@@ -27,6 +27,8 @@ from lab.layout import (
     VARIABLE,
 )
 
+# Without one, a bridge has the lowest of its ports: it changes when a host or the browser leaves, and the others send to the former one for a minute.
+_BRIDGE_MAC = "02:00:00:00:00:01"
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 # Shared by all labs; the last one to stop restores it.
 _FORWARD_BEFORE = Path("/run/outport-lab.ip_forward")
@@ -84,7 +86,7 @@ def check_ports() -> None:
 def bring_up() -> None:
     """Create the bridge, its addresses and its firewall table. Safe to repeat."""
     if BRIDGE not in _bridges():
-        run(["ip", "link", "add", BRIDGE, "type", "bridge"])
+        run(["ip", "link", "add", BRIDGE, "address", _BRIDGE_MAC, "type", "bridge"])
     for interface in (f"{GATEWAY}/{PRIVATE.prefixlen}", f"{PUBLIC_GATEWAY}/{PUBLIC.prefixlen}"):
         run(["ip", "address", "replace", interface, "dev", BRIDGE])
     run(["ip", "link", "set", BRIDGE, "up"])

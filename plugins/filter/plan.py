@@ -16,8 +16,6 @@ EFFECTS = {
     "left": "left as it is",
     "refused": "REFUSED",
 }
-# gp3 storage of this size, GiB, has to be requested with its baseline of I/O operations per second.
-_LARGE_STORAGE = 400
 # RDS grows storage by at least this factor.
 _GROWTH = 1.1
 _CLASS = "db_instance_class"

@@ -4,11 +4,13 @@ import gzip
 import json
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 from testinfra.host import Host
 
 from lab import aws, operations
+from lab.layout import BRIDGE
 from lab.visitor import Visitor
 
 
@@ -119,3 +121,20 @@ def test_the_certificate_renews_and_is_used(web: Host, site: Visitor) -> None:
 def test_the_release_survives_a_reboot(web: Host) -> None:
     for kind in ("service", "socket"):
         assert web.check_output("systemctl is-enabled %s", live_unit(web).replace("service", kind)) == "enabled"
+
+
+def test_a_port_that_joins_or_leaves_the_network_disturbs_no_host(site: Visitor) -> None:
+    """The hosts keep the address of the bridge, their gateway, for up to a minute: another one would be an outage."""
+    address = Path(f"/sys/class/net/{BRIDGE}/address")
+    before = address.read_text()
+    # The lowest address of all, which a bridge without one of its own takes.
+    port = ["link", "add", "leaving", "address", "00:00:00:00:00:01", "type", "veth", "peer", "name", "leaving-end"]
+    subprocess.run(["ip", *port], check=True)
+    try:
+        subprocess.run(["ip", "link", "set", "leaving", "master", BRIDGE, "up"], check=True)
+        assert address.read_text() == before
+        assert site.get("/healthz").status == 200
+    finally:
+        subprocess.run(["ip", "link", "delete", "leaving"], check=True)
+    assert address.read_text() == before
+    assert site.get("/healthz").status == 200
