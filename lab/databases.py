@@ -23,8 +23,6 @@ _MASTER_PRIVILEGES = (
 _MEMORY = {"micro": 1, "small": 2, "medium": 4, "large": 8, "xlarge": 16}
 # Names of options that differ from their variable's name.
 _OPTIONS = {"time_zone": "default-time-zone"}
-# Variables that only a start sets.
-_STATIC = {"performance_schema"}
 
 
 @dataclass(frozen=True)
@@ -132,12 +130,13 @@ class Database:
         return {"performance_schema": "0", "max_connections": str(memory * 1024**2 // 12582880)} | values
 
     def apply(self, parameters: dict[str, str]) -> None:
-        """Set the running server's parameters, as RDS does with those that it applies immediately."""
+        """Set those of the running server's parameters that have changed, as RDS does with a change that it applies immediately."""
+        before = self._variables()
         self.spec = replace(self.spec, parameters=parameters)
         connection = pymysql.connect(unix_socket=str(self._directory / "socket"), user="root")
         with connection, connection.cursor() as cursor:
             for name, value in self._variables().items():
-                if name not in _STATIC:
+                if value != before.get(name):
                     cursor.execute(f"SET GLOBAL {name} = %s", (_typed(value),))
 
     def running(self) -> bool:
