@@ -121,7 +121,7 @@ def _run(options: argparse.Namespace) -> int:
         _print_notes(notes, str(answers["app_name"]))
         print(text)
         return 0
-    written = settings_file.write(options.env, text, answers["aws_region"])
+    written = settings_file.write(options.env, text)
     print(f"Written: {', '.join(str(path.relative_to(ROOT)) for path in written)}\n")
     _print_notes([*notes, *problems(directory)], str(answers["app_name"]))
     _print_next(options.env)

@@ -84,17 +84,14 @@ def _line(setting: str, value: Any, comment: str) -> str:
     return f"{setting}: {in_yaml(value)}{f' # {comment}' if comment else ''}\n"
 
 
-def write(name: str, text: str, region: str) -> list[Path]:
+def write(name: str, text: str) -> list[Path]:
     """Write the settings and the inventory of an environment; return the files."""
     directory = ROOT / "inventory" / name
     settings, inventory = directory / "group_vars/all.yml", directory / "aws_ec2.yml"
     new = not directory.exists()
     settings.parent.mkdir(parents=True, exist_ok=True)
     try:
-        plugin = (TEMPLATE / "aws_ec2.yml").read_text()
-        plugin = re.sub(r"(?m)^regions: .*", f"regions: [{region}]", plugin)
-        plugin = re.sub(r"(?m)^(  tag:Environment: ).*", rf"\g<1>{name}", plugin)
-        inventory.write_text(plugin)
+        inventory.write_text((TEMPLATE / "aws_ec2.yml").read_text())
         settings.write_text(text)
     except OSError:
         if new:

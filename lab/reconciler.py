@@ -102,6 +102,8 @@ class Reconciler:
 
     def _reconcile_database(self, found: cloud.RdsInstance, database: Database) -> None:
         name = f"database {found.id}"
+        if found.status == "deleting":
+            return
         if found.status == "stopped":
             if database.running():
                 _log(f"stopping {name}")

@@ -294,10 +294,7 @@ def test_environments_have_the_same_settings() -> None:
 
 
 def test_environments_have_the_same_dynamic_inventory() -> None:
-    lab, production = (load(f"inventory/{name}/aws_ec2.yml") for name in ENVIRONMENTS)
-    for name, inventory in (("lab", lab), ("production", production)):
-        assert inventory["filters"].pop("tag:Environment") == name
-        assert len(inventory.pop("regions")) == 1
+    lab, production = ((ROOT / f"inventory/{name}/aws_ec2.yml").read_text() for name in ENVIRONMENTS)
     assert lab == production
 
 

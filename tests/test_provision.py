@@ -184,6 +184,25 @@ def test_the_sites_name_resolves_to_the_host(account: Account, outputs: dict[str
     assert address["ResourceRecords"] == [{"Value": "10.214.0.10"}]
 
 
+@pytest.mark.parametrize("different", [{"Application": "shop"}, {"Environment": "staging"}, {"ManagedBy": "hand"}])
+def test_the_inventory_has_no_host_of_another_stack(
+    account: Account, outputs: dict[str, str], different: dict[str, str]
+) -> None:
+    tags = {"ManagedBy": "outport", "Application": "listings", "Environment": "lab", "Role": "web", "Name": "other"}
+    specification = {
+        "ResourceType": "instance",
+        "Tags": [{"Key": key, "Value": value} for key, value in (tags | different).items()],
+    }
+    ec2 = account.client("ec2")
+    (host,) = ec2.run_instances(
+        ImageId="ami-00000000000000013", MinCount=1, MaxCount=1, TagSpecifications=[specification]
+    )["Instances"]
+    try:
+        assert account.inventory()["web"]["hosts"] == ["listings-lab-web-1"]
+    finally:
+        ec2.terminate_instances(InstanceIds=[host["InstanceId"]])
+
+
 def test_the_inventory_has_the_host_in_the_group_web(account: Account, outputs: dict[str, str]) -> None:
     inventory = account.inventory()
     assert inventory["web"]["hosts"] == ["listings-lab-web-1"]
@@ -220,7 +239,7 @@ def test_later_applies_what_interrupts_nothing(account: Account, later: str) -> 
 def test_a_run_that_is_killed_after_any_task_is_completed_by_the_next_one(tmp_path: Path) -> None:
     with serve(tmp_path) as account:
         tasks = 0
-        while account.kill_after(tasks + 1):
+        while account.kill_after(tasks + 1, "provision"):
             tasks += 1
         assert tasks > 30
         assert recap(account.provision(), "changed") == 0

@@ -1,4 +1,5 @@
-"""Ansible filters for the plan of playbooks/provision.yml: `database_plan` and `hosts_plan` compare what AWS has with the settings.
+"""Ansible filters for the plans of playbooks/provision.yml and playbooks/teardown.yml: `database_plan` and `hosts_plan` compare what
+AWS has with the settings; `planned` makes a change of each name, and `foreign_interfaces` finds what prevents a removal.
 
 Each change of a plan is a dictionary: `resource`, `change` (from what to what) and `effect`, one of EFFECTS.
 `plan_lines` returns a plan as text."""
@@ -15,6 +16,8 @@ EFFECTS = {
     "restart": "RESTART",
     "left": "left as it is",
     "refused": "REFUSED",
+    "removed": "REMOVED",
+    "kept": "kept",
 }
 # RDS grows storage by at least this factor.
 _GROWTH = 1.1
@@ -141,6 +144,24 @@ def _type(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, str
     return f"{text}, one host at a time", "restart"
 
 
+def planned(names: Sequence[str], kind: str, effect: str, change: str) -> list[dict[str, str]]:
+    """Return a change of each resource of one kind."""
+    return [_change(kind, {"name": name}, change, effect) for name in names]
+
+
+def foreign_interfaces(interfaces: Sequence[Mapping[str, Any]], instances: Sequence[str]) -> list[str]:
+    """Return the ids of the network interfaces that belong neither to these instances nor to RDS.
+
+    `interfaces` is the result of amazon.aws.ec2_eni_info.
+    """
+    return [
+        one["id"]
+        for one in interfaces
+        if one.get("description") != "RDSNetworkInterface"
+        and (one.get("attachment") or {}).get("instance_id") not in instances
+    ]
+
+
 def plan_lines(changes: Sequence[Mapping[str, str]]) -> list[str]:
     """Return a plan as text, a line for each change."""
     width = max((len(one["resource"]) for one in changes), default=0)
@@ -152,4 +173,10 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Return the filters by name."""
-        return {"database_plan": database_plan, "hosts_plan": hosts_plan, "plan_lines": plan_lines}
+        return {
+            "database_plan": database_plan,
+            "hosts_plan": hosts_plan,
+            "planned": planned,
+            "foreign_interfaces": foreign_interfaces,
+            "plan_lines": plan_lines,
+        }

@@ -299,7 +299,7 @@ def _names(entries: Any) -> set[str]:
     return {str(name) for name in entries} if isinstance(entries, (dict, list)) else set()
 
 
-def check_agreement(values: Mapping[str, Any], directories: Iterable[Path]) -> list[str]:
+def check_agreement(values: Mapping[str, Any]) -> list[str]:
     """Return a problem for each pair of settings that contradict each other."""
     problems = []
     zone, domain = values.get("dns_zone"), values.get("site_domain")
@@ -321,21 +321,6 @@ def check_agreement(values: Mapping[str, Any], directories: Iterable[Path]) -> l
     for first, second in itertools.combinations(VARIABLES, 2):
         for name in sorted(_names(values.get(first)) & _names(values.get(second))):
             problems.append(f"{second}: {name} is in {first} too. Remove it from one of them")
-    for directory in directories:
-        path = directory / "aws_ec2.yml"
-        if not path.is_file():
-            continue
-        inventory = load(path)
-        regions, region = inventory.get("regions") or [], values.get("aws_region")
-        if region and regions != [region]:
-            problems.append(
-                f'aws_region: found "{region}", but {shorten(path)} has regions: {regions}. Make them agree'
-            )
-        tag, name = (inventory.get("filters") or {}).get("tag:Environment"), values.get("environment_name")
-        if name and tag != name:
-            problems.append(
-                f'environment_name: found "{name}", but {shorten(path)} filters by tag:Environment {tag}. Make them agree'
-            )
     return problems
 
 
@@ -379,7 +364,7 @@ def settings_problems(values: Mapping[str, Any], sources: list[str], project: st
         *renamed_keys(values, written, renamed),
         *unknown_keys({name: written[name] for name in written if name not in renamed}, specs, options, wired),
         *check_values(values, specs, written, files[0]),
-        *check_agreement(values, directories),
+        *check_agreement(values),
     ]
     for warning in [] if problems else settings_warnings(values):
         Display().warning(warning)

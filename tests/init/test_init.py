@@ -75,9 +75,9 @@ def test_an_environment_is_written_with_valid_settings(
     assert not [name for name in written if name.startswith("database_")]
     assert "app_entry: flaskr:create_app() # flaskr/__init__.py:8: create_app() creates the Flask app\n" in text
     assert len(text.splitlines()) <= 40
-    inventory = yaml.safe_load((project / "inventory/notes/aws_ec2.yml").read_text())
-    assert inventory["regions"] == ["us-east-1"]
-    assert inventory["filters"]["tag:Environment"] == "notes"
+    assert written["aws_region"] == "us-east-1"
+    inventory = (project / "inventory/notes/aws_ec2.yml").read_text()
+    assert inventory == (cli.ROOT / "inventory/production/aws_ec2.yml").read_text()
     output = capsys.readouterr().out
     assert "bin/lab up --env notes" in output
     assert "Allowed:" not in output

@@ -46,9 +46,11 @@ class Account:
 
     def play(self, playbook: str, *arguments: str, text: str = "") -> tuple[int, str]:
         """Run a playbook with `text` as its input; return its exit status and its output."""
-        command = ["ansible-playbook", f"playbooks/{playbook}.yml", "-e", f"ssh_public_key_file={self.key}", *arguments]
-        done = self._run(*command, text=text)
+        done = self._run("ansible-playbook", *self._command(playbook, *arguments), text=text)
         return done.returncode, done.stdout + done.stderr
+
+    def _command(self, playbook: str, *arguments: str) -> list[str]:
+        return [f"playbooks/{playbook}.yml", "-e", f"ssh_public_key_file={self.key}", *arguments]
 
     def provision(self, *arguments: str) -> str:
         """Run provision.yml, which must succeed, and return its output."""
@@ -56,14 +58,9 @@ class Account:
         assert code == 0, output[-6000:]
         return output
 
-    def kill_after(self, tasks: int) -> bool:
-        """Run provision.yml, and kill it when so many tasks are done; return whether it was, or ended before."""
-        command = [
-            str(PROGRAMS / "ansible-playbook"),
-            "playbooks/provision.yml",
-            "-e",
-            f"ssh_public_key_file={self.key}",
-        ]
+    def kill_after(self, tasks: int, playbook: str, *arguments: str) -> bool:
+        """Run a playbook, and kill it when so many tasks are done; return whether it was, or ended before."""
+        command = [str(PROGRAMS / "ansible-playbook"), *self._command(playbook, *arguments)]
         with subprocess.Popen(
             command,
             cwd=ROOT,
@@ -87,9 +84,8 @@ class Account:
     def move_to(self, region: str, directory: Path) -> None:
         """Use a copy of the lab's settings, for another region, in a directory."""
         shutil.copytree(ROOT / "inventory/lab", directory / "lab")
-        for file in ("group_vars/all.yml", "aws_ec2.yml"):
-            path = directory / "lab" / file
-            path.write_text(path.read_text().replace("eu-west-1", region))
+        path = directory / "lab/group_vars/all.yml"
+        path.write_text(path.read_text().replace("eu-west-1", region))
         self.environment["ANSIBLE_INVENTORY"] = str(directory / "lab")
 
     def inventory(self) -> dict[str, Any]:
