@@ -137,3 +137,22 @@ def test_a_plan_is_a_line_for_each_change() -> None:
         "host shop-web-1  RESTART: type t3.small → t3.medium, one host at a time",
         "database shop    no interruption: storage 100 → 200 GiB",
     ]
+
+
+def test_each_name_becomes_a_line_of_a_removal() -> None:
+    changes = PLAN.planned(["shop-backup-1", "shop-backup-2"], "snapshot", "kept", "of the database")
+    assert PLAN.plan_lines(changes) == [
+        "snapshot shop-backup-1  kept: of the database",
+        "snapshot shop-backup-2  kept: of the database",
+    ]
+
+
+def test_interfaces_of_the_hosts_and_of_rds_are_not_foreign() -> None:
+    interfaces = [
+        {"id": "eni-1", "description": "", "attachment": {"instance_id": "i-1"}},
+        {"id": "eni-2", "description": "RDSNetworkInterface", "attachment": {"instance_owner_id": "amazon-rds"}},
+        {"id": "eni-3", "description": "", "attachment": {"instance_id": "i-2"}},
+        {"id": "eni-4", "description": "ELB app/other", "attachment": {"instance_owner_id": "amazon-elb"}},
+        {"id": "eni-5", "description": ""},
+    ]
+    assert PLAN.foreign_interfaces(interfaces, ["i-1"]) == ["eni-3", "eni-4", "eni-5"]

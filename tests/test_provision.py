@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,13 +18,6 @@ CHANGES = [
     *("-e", "database_instance_class=db.t4g.small", "-e", "database_storage_gb=40"),
     *("-e", "web_instance_type=t3.medium"),
 ]
-
-
-@pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    """The account that the playbook fills."""
-    with serve(tmp_path_factory.mktemp("account")) as served:
-        yield served
 
 
 @pytest.fixture(scope="module")
