@@ -222,7 +222,8 @@ def test_later_applies_what_interrupts_nothing(account: Account, later: str) -> 
     (database,) = account.client("rds").describe_db_instances()["DBInstances"]
     assert (database["DBInstanceClass"], database["AllocatedStorage"]) == ("db.t4g.micro", 40)
     assert database["PendingModifiedValues"] == {}
-    (reservation,) = account.client("ec2").describe_instances()["Reservations"]
+    running = [{"Name": "instance-state-name", "Values": ["running"]}]
+    (reservation,) = account.client("ec2").describe_instances(Filters=running)["Reservations"]
     assert [host["InstanceType"] for host in reservation["Instances"]] == ["t3.small"]
     assert recap(later, "changed") == 1
 
