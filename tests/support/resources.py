@@ -68,9 +68,7 @@ def _others(account: Account) -> Iterator[tuple[str, str]]:
         yield "profile", profile["InstanceProfileName"]
     for alias in kms.list_aliases()["Aliases"]:
         if not alias["AliasName"].startswith("alias/aws/") and "TargetKeyId" in alias:
-            state = kms.describe_key(KeyId=alias["TargetKeyId"])["KeyMetadata"]["KeyState"]
-            if state != "PendingDeletion":
-                yield "key", alias["AliasName"]
+            yield "key", alias["AliasName"]
     for parameter in account.client("ssm").describe_parameters()["Parameters"]:
         yield "parameter", parameter["Name"]
     for bucket in account.client("s3").list_buckets()["Buckets"]:
