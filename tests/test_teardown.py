@@ -88,6 +88,13 @@ def test_the_final_snapshot_is_the_databases(torn: Torn) -> None:
     )
 
 
+def test_the_run_ends_with_what_is_kept(torn: Torn) -> None:
+    shown = " ".join(torn.kept[1].split("TASK [Show what is kept]")[1].split())
+    assert "bucket listings-lab-backups-123456789012 kept" in shown
+    assert re.search(r"snapshot listings-lab-final-\d{8}-\d{6} +kept", shown)
+    assert "listings-lab-media" not in shown
+
+
 def test_data_are_deleted_on_request(torn: Torn) -> None:
     code, output = torn.deleted
     assert code == 0, output[-6000:]
