@@ -9,6 +9,9 @@ from pathlib import Path
 
 from lab.layout import LOGS
 
+# Lines of a failed step's log: those of a playbook end with the cause, which can have the app's last log lines.
+_TAIL = 50
+
 
 class LabError(Exception):
     """An error that the user can fix; the message has the cause and the fix."""
@@ -57,5 +60,5 @@ def step(title: str, log_name: str) -> Iterator[Step]:
             print("\r\033[K", end="")
         print(f"{mark} {title}  {_seconds(began)}", flush=True)
         if mark == "✗" and state.log.exists() and state.log.stat().st_size:
-            tail = state.log.read_text(errors="replace").splitlines()[-25:]
+            tail = state.log.read_text(errors="replace").splitlines()[-_TAIL:]
             print("\n".join([*(f"  | {line}" for line in tail), f"  The complete log: {state.log}"]), flush=True)

@@ -75,7 +75,14 @@ def repository_of(name: str) -> Path | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
+    """Return a settings file's values. Raises LabError for one that is not YAML."""
+    try:
+        return (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise LabError(
+            f"{path}{line}: is not valid YAML: {error.problem}. Fix it and run the same command again."
+        ) from None
 
 
 def _own_settings() -> dict[str, Any]:

@@ -385,6 +385,13 @@ def test_an_environment_that_does_not_exist_is_rejected(shop: Path) -> None:
         operations._store_options("shpo", {}, fresh=True)
 
 
+@pytest.mark.parametrize("text", ["app_environment: {A: b\n", "web_count:\t1\n"])
+def test_settings_that_are_not_yaml_are_named_with_their_line(shop: Path, text: str) -> None:
+    shop.write_text(f"app_name: shop\n{text}")
+    with pytest.raises(LabError, match=rf"^{shop}:\d: is not valid YAML: .*Fix it"):
+        environments.store("shop", {})
+
+
 def test_only_endpoints_are_laid_over_an_environment(shop: Path) -> None:
     values = yaml.safe_load(shop.read_text()) | {
         "app_name": "shop",

@@ -399,6 +399,52 @@ def test_the_place_of_each_variable_is_known(environment: Environment, tmp_path:
     }
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "allowed"),
+    [
+        ("gunicorn_workers", "two", "a value of the type int"),
+        ("gunicorn_threads", None, "a value of the type int"),
+        ("python_app_keep", ["3"], "a value of the type int"),
+    ],
+)
+def test_an_option_of_a_role_with_an_invalid_value_is_reported(
+    environment: Environment, option: str, value: Any, allowed: str
+) -> None:
+    problem = only(environment.problems(**{option: value}))
+    assert problem.startswith(f"{option} ({environment.file}:")
+    assert f"Allowed: {allowed}." in problem
+
+
+def test_a_number_that_lost_a_zero_is_reported(environment: Environment) -> None:
+    assert "found 3.1, a number, which may have lost a zero" in only(environment.problems(app_python=3.10))
+
+
+def test_a_copied_environment_needs_a_name_of_its_own(environment: Environment, tmp_path: Path) -> None:
+    copy = Environment(tmp_path / "staging")
+    problem = only(copy.problems())
+    assert problem.startswith(f'environment_name ({copy.file}:1): found "lab" in the directory {copy.directory}.')
+    assert copy.problems(environment_name="staging") == []
+    assert environment.problems() == []
+
+
+@pytest.mark.parametrize(
+    ("playbook", "option", "problem"),
+    [
+        ("deploy", "reff=v2", "reff (from the command line): is not a setting; did you mean ref?"),
+        ("rollback", "releas=1", "releas (from the command line): is not a setting; did you mean release?"),
+        ("restore", "dmp=newest", "dmp (from the command line): is not a setting; did you mean dump?"),
+        ("provision", "environment_name=production", 'environment_name (from the command line): found "production"'),
+        ("provision", "gunicorn_workers=two", 'gunicorn_workers (from the command line): found "two"'),
+    ],
+)
+def test_the_command_line_is_checked(environment: Environment, playbook: str, option: str, problem: str) -> None:
+    (environment.directory / "aws_ec2.yml").unlink()  # it would query AWS
+    (environment.directory / "hosts.yml").write_text("all: {}\n")
+    result = run_playbook(environment.directory, "-e", option, playbook=playbook)
+    assert result.returncode != 0
+    assert problem in " ".join(result.stdout.split())
+
+
 def test_all_problems_are_reported_at_once(environment: Environment) -> None:
     assert len(environment.problems(web_count=0, web_cuont=2, acme_email=None)) == 3
 
@@ -416,9 +462,10 @@ def test_a_second_source_may_contain_overrides_only(environment: Environment, tm
     assert problem.startswith(f"web_count ({extra}/group_vars/all.yml:1): found 0.")
 
 
-def run_playbook(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run provision.yml up to its first request to AWS, which fails here."""
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "playbooks/provision.yml", "-i", str(directory)]
+def run_playbook(directory: Path, *arguments: str, playbook: str = "provision") -> subprocess.CompletedProcess[str]:
+    """Run a playbook up to its first request to AWS, which fails here."""
+    program = str(Path(sys.executable).parent / "ansible-playbook")
+    command = [program, f"playbooks/{playbook}.yml", "-i", str(directory)]
     variables = os.environ | {
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
         "AWS_ACCESS_KEY_ID": "nobody",

@@ -16,7 +16,9 @@ from typing import Any
 import yaml
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.parsing.dataloader import DataLoader
 from ansible.utils.display import Display
+from ansible.utils.vars import load_extra_vars
 
 # Of gunicorn's options, those that the release mechanism sets.
 GUNICORN_OPTIONS = frozenset(
@@ -133,6 +135,8 @@ def check_value(spec: Mapping[str, Any], value: Any) -> str | None:
     if value is None or value in ("", [], {}):
         return None if spec.get("empty") and value is not None else "nothing"
     found = f'"{value}"' if isinstance(value, str) else str(value)
+    if spec["type"] == "str" and isinstance(value, float):
+        return f"{value}, a number, which may have lost a zero at its end. Put it in quotes"
     if spec["type"] == "list" and not isinstance(value, list):
         return found  # the validator would split a string at commas
     argument = {key: spec[key] for key in ARGUMENT_KEYS if key in spec}
@@ -260,6 +264,29 @@ def unknown_keys(
     return problems
 
 
+def unknown_options(given: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Return a problem for each name on the command line that nothing reads."""
+    names = sorted(known)
+    return [
+        f"{name} (from the command line): is not a setting{suggest(name, names)}"
+        for name in given
+        if name not in names and not name.startswith("ansible_")
+    ]
+
+
+def check_directory(
+    values: Mapping[str, Any], spec: Mapping[str, Any], written: Mapping[str, Place], directory: Path
+) -> list[str]:
+    """Return a problem when a valid environment's name is not that of its directory, so that a copy never acts on its original."""
+    name = values.get("environment_name")
+    if name == directory.name or check_value(spec, name):
+        return []
+    return [
+        f'environment_name ({written.get("environment_name", "from the command line")}): found "{name}" in the directory {shorten(directory)}. '
+        f"Allowed: {directory.name}, the name of the directory; or rename the directory"
+    ]
+
+
 def check_values(
     values: Mapping[str, Any], specs: Mapping[str, Any], written: Mapping[str, Place], home: Path
 ) -> list[str]:
@@ -297,6 +324,22 @@ def check_gunicorn(arguments: str) -> list[str]:
 
 def _names(entries: Any) -> set[str]:
     return {str(name) for name in entries} if isinstance(entries, (dict, list)) else set()
+
+
+def check_options(values: Mapping[str, Any], options: Mapping[str, Any], written: Mapping[str, Place]) -> list[str]:
+    """Return a problem for each option of a role whose value is of another type, or not one of its choices."""
+    problems = []
+    for name, spec in options.items():
+        value = values.get(name)
+        argument = {key: spec[key] for key in ARGUMENT_KEYS if key in spec}
+        if ArgumentSpecValidator({"value": argument}).validate({"value": plain(value)}).error_messages or value is None:
+            found = "nothing" if value is None else f'"{value}"' if isinstance(value, str) else value
+            allowed = (
+                ", ".join(map(str, spec["choices"])) if "choices" in spec else f"a value of the type {spec['type']}"
+            )
+            place = written.get(name, "from the command line")
+            problems.append(f"{name} ({place}): found {found}. Allowed: {allowed}. {spec['description']}")
+    return problems
 
 
 def check_agreement(values: Mapping[str, Any]) -> list[str]:
@@ -353,17 +396,24 @@ def settings_problems(values: Mapping[str, Any], sources: list[str], project: st
     written: dict[str, Place] = {}
     for path in files:
         written |= read_keys(path)
-    options: set[str] = set()
+    options: dict[str, Any] = {}
     for path in sorted(root.glob("roles/*/meta/argument_specs.yml")):
         for entry in load(path)["argument_specs"].values():
-            options |= set(entry.get("options") or {})
+            options |= entry.get("options") or {}
+    given = load_extra_vars(DataLoader())
     wired: dict[str, Place] = {}
     for path in sorted(root.glob("group_vars/all/*.yml")):
         wired |= read_keys(path)
+    # The command line outranks the files.
+    places = {name: place for name, place in written.items() if name not in given}
+    chosen = {name: options[name] for name in (*written, *given) if name in options and name not in specs}
     problems = [
         *renamed_keys(values, written, renamed),
-        *unknown_keys({name: written[name] for name in written if name not in renamed}, specs, options, wired),
-        *check_values(values, specs, written, files[0]),
+        *unknown_keys({name: written[name] for name in written if name not in renamed}, specs, set(options), wired),
+        *unknown_options(given, {*specs, *options, *wired, *renamed}),
+        *check_values(values, specs, places, files[0]),
+        *check_options(values, chosen, places),
+        *check_directory(values, specs["environment_name"], places, directories[0]),
         *check_agreement(values),
     ]
     for warning in [] if problems else settings_warnings(values):

@@ -51,7 +51,8 @@ def test_a_database_that_does_not_respond_stops_the_release(site: Visitor, new_c
     played.refused()
     reported = played.text
     assert "The command 'flask --app run db upgrade' failed" in reported
-    assert "The release got no traffic, and the previous release is still live." in reported
+    assert "The release got no traffic, and what was live is unchanged." in reported
     assert "The cause: The command 'flask --app run db upgrade' failed (exit code 1): " in reported
-    assert reported.count("Background on this error") == 1
+    # In the message of the task, and complete at the end.
+    assert reported.count("Background on this error") == 2
     assert live() == before

@@ -153,6 +153,8 @@ def test_a_bad_release_is_refused(visits: Visits, branch: str, bad: Bad) -> None
     publish(APP, branch, dict(bad.files), DEPLOYED, f"Bad release: {bad.name}")
     messages = refuse(bad.name, branch, bad.options, visits, bad.built)
     assert [message for message in bad.messages if message not in messages] == [], messages
+    # It would replace the release that is live, which is good.
+    assert "rollback.yml" not in messages
     assert len(visits.failed) <= (15 if bad.served else 0), visits.failed
 
 
