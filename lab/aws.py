@@ -7,24 +7,25 @@ from urllib.parse import quote
 
 import boto3
 
-from lab import certificates, operations
-from lab.layout import AWS_ENDPOINT
+from lab import certificates, environments
+from lab.layout import AWS_ENDPOINT, ROOT_KEY
+from lab.status import Status
 
 
 def client(service: str) -> Any:
-    """Return a client of the lab's AWS API."""
+    """Return a client of the lab's AWS API, as the account's root user."""
     return boto3.client(
         service,
         endpoint_url=AWS_ENDPOINT,
-        region_name=str(operations.settings()["aws_region"]),
-        aws_access_key_id="OUTPORTLAB",
+        region_name=str(environments.settings()["aws_region"]),
+        aws_access_key_id=ROOT_KEY,
         aws_secret_access_key="tests",
     )
 
 
 def database_credentials() -> dict[str, Any]:
     """Return what the app decrypts: username, password, host, port and dbname."""
-    settings = operations.settings()
+    settings = environments.settings()
     name = f"/outport/{settings['environment_name']}/{settings['app_name']}/database"
     ciphertext = client("ssm").get_parameter(Name=name)["Parameter"]["Value"]
     context = {"Application": str(settings["app_name"]), "Environment": str(settings["environment_name"])}
@@ -35,6 +36,6 @@ def database_credentials() -> dict[str, Any]:
 def database_url(schema: str) -> str:
     """Return SQLAlchemy's URL of a schema on the lab's MySQL server, by address, because only the hosts can resolve its name."""
     found = database_credentials()
-    server = f"{operations.status().databases[0].address}:{found['port']}"
+    server = f"{Status.read().databases[0].address}:{found['port']}"
     options = f"ssl_ca={certificates.CA}&ssl_check_hostname=false"
     return f"mysql+pymysql://{quote(found['username'])}:{quote(found['password'], safe='')}@{server}/{schema}?{options}"

@@ -13,9 +13,10 @@ from moto.ec2.models.instances import Instance as MotoInstance
 from moto.ec2.models.instances import InstanceState
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.rds.models import RDSBackend
-from werkzeug.serving import make_server
+from werkzeug.serving import BaseWSGIServer, make_server
 
-from lab.layout import ACCOUNT, AWS_PORT, GATEWAY, IMAGE_SUITES
+from lab.iam.enforcement import Enforcement
+from lab.layout import ACCOUNT, AWS_PORT, GATEWAY, IMAGE_SUITES, ROOT_KEY
 from lab.moto_gaps import close_gaps
 
 # Held while moto creates a resource, so that its first visible state is correct.
@@ -70,11 +71,16 @@ class Credentials:
 
 def serve() -> None:
     """Start the API at the lab's endpoint, in its own thread."""
-    close_gaps()
     _add_transitional_states()
-    application = DomainDispatcherApplication(create_backend_app)
-    server = make_server(str(GATEWAY), AWS_PORT, application, threaded=True, request_handler=MotoRequestHandler)
+    server = bind(str(GATEWAY), AWS_PORT)
     threading.Thread(target=server.serve_forever, name="aws", daemon=True).start()
+
+
+def bind(address: str, port: int) -> BaseWSGIServer:
+    """Return a server of the API: moto, closer to AWS, behind IAM."""
+    close_gaps()
+    application = Enforcement(DomainDispatcherApplication(create_backend_app), ACCOUNT, ROOT_KEY)
+    return make_server(address, port, application, threaded=True, request_handler=MotoRequestHandler)
 
 
 def _add_transitional_states() -> None:

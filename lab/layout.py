@@ -60,6 +60,8 @@ GIT_PORT = 8443
 GIT_URL = f"https://{GATEWAY}:{GIT_PORT}"
 
 ACCOUNT = "123456789012"
+# Access key of the account's root user, which the lab itself uses.
+ROOT_KEY = "AKIAOUTPORTLABROOT00"
 USER = "admin"
 
 SUITES = {"bookworm": "debian-12-amd64-*", "trixie": "debian-13-amd64-*"}

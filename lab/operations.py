@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from lab import agent, certificates, cgroups, environments, hosts, images, network, preflight
+from lab import agent, certificates, cgroups, environments, hosts, images, network, operator, preflight
 from lab.commands import run
 from lab.console import LabError, Step, step
 from lab.environments import settings
@@ -81,14 +81,15 @@ def max_hosts() -> int:
 
 def environment() -> dict[str, str]:
     """Return the variables that point Ansible, boto3 and the AWS CLI at the lab."""
-    # Ansible masks the key's value in all output, so it must not be an ordinary word.
+    # Ansible masks the secret in all output, so it is never an ordinary word.
+    key, secret = operator.credentials()
     return {
         "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
         "ANSIBLE_INVENTORY": f"{REPOSITORY / 'inventory' / environments.current()},{OVERRIDES}",
-        "AWS_ACCESS_KEY_ID": "OUTPORTLAB",
+        "AWS_ACCESS_KEY_ID": key,
         "AWS_DEFAULT_REGION": str(settings()["aws_region"]),
         "AWS_ENDPOINT_URL": AWS_ENDPOINT,
-        "AWS_SECRET_ACCESS_KEY": "no-secret-of-any-account",
+        "AWS_SECRET_ACCESS_KEY": secret,
         VARIABLE: str(NUMBER),
         "OUTPORT_LAB_CA": str(SITE_CA),
         "OUTPORT_LAB_GATEWAY": str(GATEWAY),
@@ -140,6 +141,8 @@ def up(name: str, wanted: Mapping[str, object], until: str) -> None:
         _publish_app()
         if until == "services":
             return
+        with step("Create the operator's user, with the policies of bin/policies", "operator"):
+            operator.create()
         with step("Provision the cloud (playbooks/provision.yml)", "provision") as current:
             _play_in_step(current, "playbooks/provision.yml")
         if until == "provision":

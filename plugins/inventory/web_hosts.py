@@ -22,6 +22,12 @@ options:
     description: Name of the plugin.
     required: true
     choices: [web_hosts]
+  offline:
+    description: Whether to find no host, without a call of AWS; for playbooks that need neither.
+    type: bool
+    default: false
+    env:
+      - name: OUTPORT_OFFLINE
 """
 
 _QUERY = "amazon.aws.aws_ec2"
@@ -46,6 +52,9 @@ class InventoryModule(BaseInventoryPlugin):
             raise AnsibleParserError(
                 f"{path}: found no 'plugin: {self.NAME}'. Replace the file with a copy of inventory/production/aws_ec2.yml"
             )
+        self.set_options(direct={"plugin": self.NAME})
+        if self.get_option("offline"):
+            return
         settings = self._settings(path)
         if not all(settings.values()):
             self.display.vvv(f"web_hosts: no query, because a setting is missing: {settings}")

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import boto3
@@ -21,11 +22,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from support.processes import kill
 
+from lab import operator
+from lab.layout import ROOT_KEY
+
 ROOT = Path(__file__).parent.parent.parent
 PROGRAMS = Path(sys.executable).parent
-SERVE = (
-    "import sys; from lab.moto_gaps import close_gaps; close_gaps(); from moto.server import main; main(sys.argv[1:])"
-)
+SERVE = "import sys; from lab import cloud; cloud.bind('127.0.0.1', int(sys.argv[1])).serve_forever()"
 CONTEXT = {"Application": "listings", "Environment": "lab"}
 
 
@@ -36,13 +38,22 @@ class Account:
         # Without a region, which comes from the settings.
         self.environment = {key: value for key, value in os.environ.items() if "REGION" not in key} | {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "not-a-secret",
             "ANSIBLE_INVENTORY": "inventory/lab",
         }
         self.key = directory / "id.pub"
         public = Ed25519PrivateKey.generate().public_key()
         self.key.write_bytes(public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH))
+        key, secret = operator.create_user(self.client("iam"))
+        self.environment |= {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
+        self.permit("lab")
+
+    def permit(self, environment: str, *arguments: str) -> None:
+        """Give the operator the policies of an environment in inventory/, and no others; `arguments` are Ansible's, such as `-e app_name=shop`."""
+        with TemporaryDirectory() as policies:
+            own = ["-e", f"ssh_public_key_file={self.key}", "-e", f"policies_directory={policies}"]
+            done = self._run(str(ROOT / "bin/policies"), environment, *own, *arguments)
+            assert done.returncode == 0, done.stdout + done.stderr
+            operator.attach_policies(self.client("iam"), Path(policies))
 
     def play(self, playbook: str, *arguments: str, text: str = "") -> tuple[int, str]:
         """Run a playbook with `text` as its input; return its exit status and its output."""
@@ -87,6 +98,7 @@ class Account:
         path = directory / "lab/group_vars/all.yml"
         path.write_text(path.read_text().replace("eu-west-1", region))
         self.environment["ANSIBLE_INVENTORY"] = str(directory / "lab")
+        self.permit("lab", "-e", f"aws_region={region}")
 
     def inventory(self) -> dict[str, Any]:
         """Return Ansible's inventory."""
@@ -96,7 +108,7 @@ class Account:
 
     def _run(self, program: str, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(PROGRAMS / program), *arguments],
+            [str(PROGRAMS / program) if "/" not in program else program, *arguments],
             cwd=ROOT,
             env=self.environment,
             input=text,
@@ -107,12 +119,12 @@ class Account:
         )
 
     def client(self, service: str, region: str = "eu-west-1") -> Any:
-        """Return a client of the AWS API."""
+        """Return a client of the AWS API, as the account's root user."""
         return boto3.client(
             service,
             endpoint_url=self.environment["AWS_ENDPOINT_URL"],
             region_name=region,
-            aws_access_key_id="test",
+            aws_access_key_id=ROOT_KEY,
             aws_secret_access_key="not-a-secret",
         )
 
@@ -133,7 +145,7 @@ def serve(directory: Path) -> Iterator[Account]:
     environment = os.environ | {"MOTO_AMIS_PATH": str(ROOT / "lab/amis.json")}
     with (directory / "server.log").open("w") as log:
         server = subprocess.Popen(
-            [sys.executable, "-c", SERVE, "-p", str(port)], cwd=ROOT, env=environment, stdout=log, stderr=log
+            [sys.executable, "-c", SERVE, str(port)], cwd=ROOT, env=environment, stdout=log, stderr=log
         )
         try:
             wait_for(port, server)

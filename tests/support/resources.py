@@ -63,7 +63,9 @@ def _others(account: Account) -> Iterator[tuple[str, str]]:
     for role in iam.list_roles()["Roles"]:
         yield "role", role["RoleName"]
     for policy in iam.list_policies(Scope="Local")["Policies"]:
-        yield "policy", policy["PolicyName"]
+        # Those of the operator are an administrator's.
+        if "-operator-" not in policy["PolicyName"]:
+            yield "policy", policy["PolicyName"]
     for profile in iam.list_instance_profiles()["InstanceProfiles"]:
         yield "profile", profile["InstanceProfileName"]
     for alias in kms.list_aliases()["Aliases"]:
