@@ -162,9 +162,10 @@ def test_the_buckets_are_private_and_backups_expire(account: Account, outputs: d
         blocked = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
         assert all(blocked.values())
         assert "aws:SecureTransport" in s3.get_bucket_policy(Bucket=bucket)["Policy"]
-    assert s3.get_bucket_versioning(Bucket="listings-lab-backups-123456789012")["Status"] == "Enabled"
-    (rule,) = s3.get_bucket_lifecycle_configuration(Bucket="listings-lab-backups-123456789012")["Rules"]
-    assert rule["Expiration"]["Days"] == 7
+        assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+        (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+        assert rule["NoncurrentVersionExpiration"]["NoncurrentDays"] == 7
+        assert rule.get("Expiration", {}).get("Days") == {"media": None, "backups": 7}[kind]
 
 
 def test_the_sites_name_resolves_to_the_host(account: Account, outputs: dict[str, str]) -> None:

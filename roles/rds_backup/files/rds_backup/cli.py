@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -92,26 +92,6 @@ class Backups:
     def _release(self) -> str:
         link = Path(self.config["release_link"]) if self.config["release_link"] else None
         return os.path.basename(os.readlink(link)) if link and link.is_symlink() else ""
-
-    def snapshot(self) -> None:
-        """Take a snapshot of the instance, and delete the role's own snapshots that have expired."""
-        rds = boto3.client("rds", **self._session)
-        now = datetime.now(UTC)
-        snapshot = f"{self.config['snapshot_prefix']}{now.strftime('%Y-%m-%dt%H-%M-%Sz')}"
-        rds.create_db_snapshot(DBInstanceIdentifier=self.config["instance"], DBSnapshotIdentifier=snapshot)
-        rds.get_waiter("db_snapshot_available").wait(
-            DBSnapshotIdentifier=snapshot, WaiterConfig={"Delay": 15, "MaxAttempts": 360}
-        )
-        report(f"Snapshot {snapshot} is available")
-        before = now - timedelta(days=self.config["retention_days"])
-        pages = rds.get_paginator("describe_db_snapshots").paginate(
-            DBInstanceIdentifier=self.config["instance"], SnapshotType="manual"
-        )
-        for old in [snapshot for page in pages for snapshot in page["DBSnapshots"]]:
-            identifier = old["DBSnapshotIdentifier"]
-            if identifier.startswith(self.config["snapshot_prefix"]) and old["SnapshotCreateTime"] < before:
-                rds.delete_db_snapshot(DBSnapshotIdentifier=identifier)
-                report(f"Snapshot {identifier} was older than {self.config['retention_days']} days and was deleted")
 
     def status(self) -> dict[str, Any]:
         """Return the dumps, the schemas left by restores, and whether a restore was interrupted."""
@@ -284,7 +264,6 @@ def main() -> None:
             report(f"Dump {backups.store.address(manifest['dump'])} is complete: {size}")
             for warning in manifest["warnings"]:
                 report(f"Warning: {warning}")
-            backups.snapshot()
         elif command == "dump":
             print(json.dumps(backups.backup(options["reason"])))
         else:
