@@ -42,6 +42,22 @@ def release(tmp_path: Path) -> Path:
     return tmp_path / "release"
 
 
+@pytest.mark.parametrize("command", ["cd .. && report", "MODE=live report"])
+def test_a_command_that_needs_a_shell_is_explained(release: Path, command: str) -> None:
+    (release / "processes.json").write_text(json.dumps({"processes": {"web": command}}))
+    done = subprocess.run(
+        [release / "venv/bin/python", release.parent / "launch", "web"],
+        cwd=release / "app",
+        env={"PATH": "/nowhere"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "is written as sh -c '…'" in done.stderr
+
+
 @pytest.mark.parametrize("command", ["report", "python -m reporter", "python reporter.py"])
 def test_a_secret_does_not_appear_in_proc(release: Path, command: str) -> None:
     commands = {"web": f"{command} --config 'a b'"}
