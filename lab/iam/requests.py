@@ -122,7 +122,7 @@ _TAGGING = {
 
 @dataclass(frozen=True)
 class Call:
-    """A call of the API: `parameters` as botocore's model of the operation has them."""
+    """A call of the API: `parameters` as botocore's model of the operation has them, `source` the caller's address."""
 
     service: str
     region: str
@@ -193,27 +193,28 @@ def read(request: Request, service: str, region: str, account: str) -> Call:
 
 def permissions(call: Call) -> Iterator[Permission]:
     """Yield what a call needs, without what depends on the account's other resources."""
-    own = [Permission(call.action, arn, call.context) for arn in _arns(call, call.action)]
+    context = call.context
+    own = [Permission(call.action, arn, context) for arn in _arns(call)]
     yield from own
     if "CopySource" in call.parameters:
         source = f"arn:aws:s3:::{unquote(call.parameters['CopySource']).split('?')[0].lstrip('/')}"
-        yield Permission("s3:GetObject", source, call.context)
+        yield Permission("s3:GetObject", source, context)
     tagging = _TAGGING.get(call.action) or _TAGGING.get(call.service)
-    if tagging and tagging != call.action and "aws:tagkeys" in call.context:
-        context = call.context | {"ec2:createaction": call.operation.name}
+    if tagging and tagging != call.action and "aws:tagkeys" in context:
+        context |= {"ec2:createaction": call.operation.name}
         created = own[:1] if call.service != "ec2" else [one for one in own if one.resource.endswith("/*")]
         yield from (replace(one, action=tagging, context=context) for one in created)
 
 
-def _arns(call: Call, action: str) -> list[str]:
-    """Return the ARNs of a call's resources: with a wildcard where it names none, `*` where the action has no resources."""
+def _arns(call: Call) -> list[str]:
+    """Return the ARNs of a call's resources: with a wildcard where it names none, `*` where the reference has none for the action."""
     found = []
     # One of several types, such as Parameter or hostedzone.
     chosen = str(call.parameters.get("ResourceType", "")).lower()
-    for kind, required in _resource_types(action):
+    for kind, required in _reference().kinds.get(call.action, []):
         if chosen and kind != chosen:
             continue
-        template = _template(call.service, kind)
+        template = _reference().arns[call.service, kind]
         found += list(_named(call, kind, template)) or ([_fill(template, call, "*")] if required else [])
     return found or ["*"]
 
@@ -273,23 +274,24 @@ def _tags(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield lower.get("key") or lower["tagkey"], lower.get("value") or lower.get("tagvalue") or ""
 
 
+@dataclass(frozen=True)
+class _Reference:
+    """Of the service authorization reference: the resource types of each action and whether it requires them, and the ARN of each type."""
+
+    kinds: Mapping[str, list[tuple[str, bool]]]
+    arns: Mapping[tuple[str, str], str]
+
+
 @cache
-def _definitions() -> dict[str, dict[str, Any]]:
-    """Return the service authorization reference by service, without an import of parliament, which takes a second."""
+def _reference() -> _Reference:
+    """Read the reference, without an import of parliament, which takes a second."""
     (path,) = (one for one in files("parliament") or [] if one.name == "iam_definition.json")
-    return {service["prefix"]: service for service in json.loads(path.read_text())}
-
-
-@cache
-def _resource_types(action: str) -> list[tuple[str, bool]]:
-    """Return the resource types of an action, and whether it requires each; none of an action that the reference does not have."""
-    service, _, name = action.partition(":")
-    for privilege in _definitions()[service]["privileges"]:
-        if privilege["privilege"] == name:
-            kinds = [one["resource_type"] for one in privilege["resource_types"] if one["resource_type"]]
-            return [(kind.rstrip("*"), kind.endswith("*")) for kind in kinds]
-    return []
-
-
-def _template(service: str, kind: str) -> str:
-    return next(one["arn"] for one in _definitions()[service]["resources"] if one["resource"] == kind)
+    kinds: dict[str, list[tuple[str, bool]]] = {}
+    arns: dict[tuple[str, str], str] = {}
+    for service in json.loads(path.read_text()):
+        prefix = service["prefix"]
+        for privilege in service["privileges"]:
+            stated = [one["resource_type"] for one in privilege["resource_types"] if one["resource_type"]]
+            kinds[f"{prefix}:{privilege['privilege']}"] = [(kind.rstrip("*"), kind.endswith("*")) for kind in stated]
+        arns |= {(prefix, one["resource"]): one["arn"] for one in service["resources"]}
+    return _Reference(kinds, arns)
