@@ -95,7 +95,7 @@ def _run(options: argparse.Namespace) -> int:
         case "play":
             if not options.arguments:
                 raise LabError("The playbook is missing. Example: bin/lab play site.yml --check --diff")
-            return operations.play(options.arguments)
+            operations.play(options.arguments)
         case "down":
             operations.down()
         case "purge":

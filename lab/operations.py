@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 import yaml
 
@@ -333,13 +334,13 @@ def _process_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in _ACCOUNT_VARIABLES} | environment()
 
 
-def play(arguments: Sequence[str]) -> int:
-    """Run ansible-playbook in the lab and return its exit status."""
+def play(arguments: Sequence[str]) -> NoReturn:
+    """Run ansible-playbook in the lab, in place of this process: a signal reaches it, and its exit status is this one's."""
     _require_up()
     _publish_app()
-    return subprocess.run(
-        [REPOSITORY / ".venv/bin/ansible-playbook", *arguments], env=_process_environment(), check=False
-    ).returncode
+    sys.stdout.flush()
+    program = str(REPOSITORY / ".venv/bin/ansible-playbook")
+    os.execve(program, [program, *arguments], _process_environment())
 
 
 def _require_up() -> None:

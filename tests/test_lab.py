@@ -570,6 +570,19 @@ def test_an_exported_value_is_taken_literally(monkeypatch: pytest.MonkeyPatch, v
     assert shell(operations.export_lines(), 'printf %s "$SAMPLE"') == value
 
 
+def test_a_signal_reaches_the_playbook_that_the_lab_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command becomes ansible-playbook: a wrapper that is killed would leave it running, with the deploy lock."""
+    started: list[tuple[list[str], str]] = []
+    for name in ("_require_up", "_publish_app"):
+        monkeypatch.setattr(operations, name, lambda: None)
+    monkeypatch.setattr(
+        os, "execve", lambda _, words, environment: started.append((words, environment["AWS_ENDPOINT_URL"]))
+    )
+    operations.play(["site.yml", "--check"])
+    program = str(layout.REPOSITORY / ".venv/bin/ansible-playbook")
+    assert started == [([program, "site.yml", "--check"], layout.AWS_ENDPOINT)]
+
+
 def test_the_exports_unset_a_personal_account() -> None:
     assert shell(operations.export_lines(), 'printf %s%s "${AWS_PROFILE-}" "${AWS_SESSION_TOKEN-}"') == ""
 
