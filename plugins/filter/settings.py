@@ -20,6 +20,8 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 
+# On the command line, refused by plugins/lookup/secret_input.py with its reason.
+DISCLOSED = "secret_value"
 # Of gunicorn's options, those that the release mechanism sets.
 GUNICORN_OPTIONS = frozenset(
     [
@@ -410,7 +412,7 @@ def settings_problems(values: Mapping[str, Any], sources: list[str], project: st
     problems = [
         *renamed_keys(values, written, renamed),
         *unknown_keys({name: written[name] for name in written if name not in renamed}, specs, set(options), wired),
-        *unknown_options(given, {*specs, *options, *wired, *renamed}),
+        *unknown_options(given, {*specs, *options, *wired, *renamed, DISCLOSED}),
         *check_values(values, specs, places, files[0]),
         *check_options(values, chosen, places),
         *check_directory(values, specs["environment_name"], places, directories[0]),
