@@ -11,8 +11,8 @@ import yaml
 from init.report import Finding, InitError
 from init.settings_check import ROOT, SPECS
 
-# The environment whose values for AWS a new one starts from.
-TEMPLATE = ROOT / "inventory/production"
+# What a new environment starts from: the files of inventory/production in a new clone, which its own settings never change.
+TEMPLATE = ROOT / "init/template"
 _LINE = re.compile(r"(?P<name>\w+):(?: (?P<value>.*?))??(?: # (?P<comment>.*))?")
 _HEAD = "# The settings of {name}, written by bin/init; the comments of the app's settings are the reasons for them.\n"
 # After this line of the template, settings that it lacks.
@@ -44,7 +44,7 @@ def render(name: str, answers: Mapping[str, Any], findings: Mapping[str, Finding
     lines = [_HEAD.format(name=name)]
     database = given.get("database", ("mysql", ""))[0]
     known = set()
-    for line in (TEMPLATE / "group_vars/all.yml").read_text().splitlines(keepends=True)[1:]:
+    for line in (TEMPLATE / "all.yml").read_text().splitlines(keepends=True)[1:]:
         found = _LINE.fullmatch(line.rstrip("\n"))
         setting = found["name"] if found else ""
         if setting in given:
@@ -66,7 +66,7 @@ def render(name: str, answers: Mapping[str, Any], findings: Mapping[str, Finding
 
 
 def _names_of_template() -> set[str]:
-    found = (_LINE.fullmatch(line) for line in (TEMPLATE / "group_vars/all.yml").read_text().splitlines())
+    found = (_LINE.fullmatch(line) for line in (TEMPLATE / "all.yml").read_text().splitlines())
     return {match["name"] for match in found if match}
 
 

@@ -18,15 +18,14 @@ from init.settings_check import problem
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory with the template of the settings, where environments are written."""
+    """A directory with the settings of a new clone, where environments are written."""
     root = tmp_path / "outport"
-    template = root / "inventory/production"
-    (template / "group_vars").mkdir(parents=True)
-    for name in ("group_vars/all.yml", "aws_ec2.yml"):
-        (template / name).write_text((cli.ROOT / "inventory/production" / name).read_text())
+    production = root / "inventory/production"
+    (production / "group_vars").mkdir(parents=True)
+    (production / "group_vars/all.yml").write_text((settings_file.TEMPLATE / "all.yml").read_text())
+    (production / "aws_ec2.yml").write_text((settings_file.TEMPLATE / "aws_ec2.yml").read_text())
     for module in (cli, settings_file):
         monkeypatch.setattr(module, "ROOT", root)
-    monkeypatch.setattr(settings_file, "TEMPLATE", template)
     return root
 
 
@@ -108,6 +107,33 @@ def test_settings_that_exist_are_not_overwritten(
         in capsys.readouterr().err
     )
     assert file.read_text() == before
+
+
+def test_settings_of_one_environment_do_not_change_another(
+    project: Path, tutorial: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(monkeypatch, tutorial, "--yes", "--set", "web_count=3", "--set", "nginx_body_max=90m") == 0
+    (project / "inventory/production/aws_ec2.yml").unlink()
+    assert run(monkeypatch, tutorial, "--yes", "--env", "board", "--set", "database=mysql") == 0
+    first, second = (
+        yaml.safe_load((project / "inventory" / name / "group_vars/all.yml").read_text())
+        for name in ("production", "board")
+    )
+    assert (first["database"], first["web_count"], first["nginx_body_max"]) == ("none", 3, "90m")
+    assert (second["web_count"], "nginx_body_max" in second) == (1, False)
+    assert {name for name in second if name.startswith("database_")} == {
+        "database_instance_class",
+        "database_storage_gb",
+        "database_deletion_protection",
+        "database_ca_url",
+    }
+    assert (project / "inventory/board/aws_ec2.yml").is_file()
+
+
+@pytest.mark.parametrize(("name", "of_production"), [("all.yml", "group_vars/all.yml"), ("aws_ec2.yml", "aws_ec2.yml")])
+def test_the_template_of_the_settings_is_production_of_a_new_clone(name: str, of_production: str) -> None:
+    production = cli.ROOT / "inventory/production" / of_production
+    assert (settings_file.TEMPLATE / name).read_text() == production.read_text()
 
 
 @pytest.mark.parametrize(
