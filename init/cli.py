@@ -140,7 +140,7 @@ def _check(report: Report) -> None:
     for name, finding in list(report.findings.items()):
         if name in SPECS and (wrong := problem(name, finding.value)):
             del report.findings[name]
-            report.note(f"{name} is left out: {finding}; {wrong}")
+            report.note(f"{name} is left out: {'; '.join(filter(None, (str(finding), wrong)))}")
 
 
 def _set_key(answers: dict[str, Any]) -> None:

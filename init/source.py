@@ -95,11 +95,10 @@ def _directory(path: Path, ref: str, subdir: str, clone: Path, report: Report) -
     try:
         url = _git("-C", top, "remote", "get-url", "origin")
     except InitError:
+        url = ""
+    if not _URL.match(url):
+        # The path of a remote is one of this machine, and the clone may have commits that it lacks.
         url = f"file://{top}"
-        report.note(
-            "The repository has no remote 'origin'. The lab fetches it from this directory; hosts on AWS need a git server: "
-            "push it, and set app_repository."
-        )
     if not bare and _git("-C", top, "status", "--porcelain", "--untracked-files=no"):
         report.note(
             "The directory has changes that are not committed. They were not read, and only commits are deployed."
@@ -116,6 +115,11 @@ def _source(top: Path, subdir: str, url: str, ref: str, report: Report) -> Sourc
         report.note(
             "The URL has a user or a password, which is not in the settings. For a private https repository: "
             "ansible-playbook playbooks/encrypt.yml -e secret_name=app_repository_token"
+        )
+    if url.startswith("file:"):
+        report.note(
+            f"app_repository is {url}, a directory of this machine. The lab fetches the app from it; hosts on AWS need a git server: "
+            "push it, and set app_repository."
         )
     files = tuple(name for name in _git("-C", top, "ls-files", "-z").split("\0") if name)
     return Source(top, subdir, url, ref, _git("-C", top, "rev-parse", "HEAD"), files)

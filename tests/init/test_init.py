@@ -13,7 +13,7 @@ from support import catalogue
 from support.detection import FLASK
 
 from init import cli, questions, settings_file
-from init.settings_check import problem
+from init.settings_check import SPECS, problem
 
 
 @pytest.fixture
@@ -134,6 +134,20 @@ def test_settings_of_one_environment_do_not_change_another(
 def test_the_template_of_the_settings_is_production_of_a_new_clone(name: str, of_production: str) -> None:
     production = cli.ROOT / "inventory/production" / of_production
     assert (settings_file.TEMPLATE / name).read_text() == production.read_text()
+
+
+def test_an_address_that_hosts_cannot_use_is_left_out(
+    project: Path, tutorial: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalogue.run(tutorial, "git", "remote", "add", "origin", "server:shop.git")
+    assert run(monkeypatch, tutorial, "--yes", "--show") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert 'app_repository is left out: found "server:shop.git". Allowed: the URL of a git repository' in shown
+    assert "or a password; app_repository_token is for those" in shown
+
+
+def test_texts_of_the_settings_have_no_line_continuations() -> None:
+    assert [name for name, spec in SPECS.items() if "\\" in spec["expected"] + spec["description"]] == []
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from support import catalogue
 from support.detection import FLASK, Detect, read
 
 from init.report import InitError, Report
+from init.settings_check import problem
 from init.source import opened
 
 
@@ -63,3 +64,18 @@ def test_a_url_is_cloned_and_its_credentials_are_left_out(tutorial: Path) -> Non
         assert source.name == "shop"
     assert "token" not in source.url
     assert [note for note in report.notes if "app_repository_token" in note]
+
+
+@pytest.mark.parametrize("origin", ["", "../board", "/srv/git/board.git"])
+def test_a_repository_without_a_git_server_is_fetched_from_its_directory(tutorial: Path, origin: str) -> None:
+    if origin:
+        catalogue.run(tutorial, "git", "remote", "add", "origin", origin)
+    for directory in (str(tutorial), f"file://{tutorial}"):
+        report = Report()
+        with opened(directory, "", "", report) as source:
+            assert source.url == f"file://{tutorial}"
+            assert problem("app_repository", source.url) == ""
+        assert report.notes == [
+            f"app_repository is file://{tutorial}, a directory of this machine. The lab fetches the app from it; "
+            "hosts on AWS need a git server: push it, and set app_repository."
+        ]
