@@ -25,7 +25,7 @@ from init.detect import (
 from init.project import Project
 from init.questions import QUESTIONS, ask, parse
 from init.report import InitError, Report
-from init.settings_check import ROOT, SPECS, problem, problems, role_variables
+from init.settings_check import ROOT, SPECS, problem, problems, role_variables, suggestion
 from init.source import Source, opened
 from init.start_files import read_hints
 
@@ -69,7 +69,8 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
     for text in options.set:
         name, equals, value = text.partition("=")
         if not equals or (name not in SPECS and name not in role_variables()) or SPECS.get(name, {}).get("once"):
-            raise InitError(f"--set {text}: expected NAME=VALUE with the name of a setting, see docs/settings.md")
+            hint = suggestion(name)
+            raise InitError(f"--set {text}: expected NAME=VALUE with the name of a setting, see docs/settings.md{hint}")
         given[name] = parse(name, value) if name in SPECS else value
     if wrong := problem("environment_name", options.env):
         raise InitError(f"--env: {wrong}")
@@ -78,15 +79,17 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
 
 def read(project: Project, given: dict[str, Any], domain: str, report: Report) -> None:
     """Add what the repository shows to the report."""
+    report.given = given
     hints = read_hints(project)
     found = entry.detect(project, hints, report, str(given.get("app_entry", "")))
     names = requirements.detect(project, found, hints, report)
     reads = variables.reads_of(project, found)
-    database.detect(project, found, names, reads, report, str(given.get("database", "")))
+    database.detect(project, found, names, reads, report)
     files.detect(project, found, hints, report)
     config_files.detect(project, found, report)
     set_up.detect(project, found, hints, names, report)
     set_up.detect_initial_data(project, found, report)
+    database.compare_with_migrations(project, report)
     front_end.detect(project, found.subdir, hints, report)
     health.detect(project, found, hints, report)
     variables.detect(project, found, hints, names, domain, reads, report)

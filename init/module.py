@@ -8,6 +8,7 @@ from init.apps import App, find_apps, top_level
 from init.reads import Read, find_reads
 from init.routes import Route, find_blueprints, find_registered, find_routes, identity
 from init.syntax import Syntax, dotted
+from init.uses import Uses
 
 # Methods that add routes to an app.
 _ADDS = {"route", "get", "post", "put", "delete", "patch", "add_url_rule", "register_blueprint", "add_api"}
@@ -19,7 +20,12 @@ class Module(Syntax):
     @cached_property
     def reads(self) -> list[Read]:
         """The environment variables that it reads."""
-        return find_reads(self)
+        return find_reads(self, self.uses)
+
+    @cached_property
+    def uses(self) -> Uses:
+        """What it uses as a database's URL, or as parts of its address."""
+        return Uses(self)
 
     @cached_property
     def apps(self) -> list[App]:

@@ -36,6 +36,8 @@ class Report:
     def __init__(self) -> None:
         self.findings: dict[str, Finding] = {}
         self.notes: list[str] = []
+        # Settings of the user's, which replace what is found.
+        self.given: dict[str, Any] = {}
         # File of an SQLite database in the app's directory; empty for none.
         self.sqlite = ""
 
@@ -54,9 +56,10 @@ class Report:
             finding.value = value | finding.value
             finding.reasons += [text] if new_names else []
 
-    def note(self, text: str, place: Place | None = None) -> None:
-        """Add a note for the user."""
-        self.notes.append(f"{place}: {text}" if place else text)
+    def note(self, text: str, place: Place | None = None, unless: str = "") -> None:
+        """Add a note for the user; `unless` is a setting that makes it unnecessary when it is given."""
+        if unless not in self.given:
+            self.notes.append(f"{place}: {text}" if place else text)
 
     def get(self, setting: str, default: Any = None) -> Any:
         """Return the value of a setting."""

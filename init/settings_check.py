@@ -11,6 +11,8 @@ if _spec is None or _spec.loader is None:
 _filter = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_filter)
 
+# Settings with environment variables of the app.
+VARIABLES: tuple[str, ...] = _filter.VARIABLES
 SPECS: dict[str, dict[str, Any]] = _filter.load(ROOT / "roles/settings/files/spec.yml")
 
 
@@ -22,6 +24,12 @@ def role_variables() -> set[str]:
         for entry in _filter.load(path)["argument_specs"].values()
         for name in entry.get("options") or {}
     }
+
+
+def suggestion(name: str) -> str:
+    """Return a hint that names the setting closest to a misspelt one; empty for none."""
+    names = (setting for setting, spec in SPECS.items() if not spec.get("once"))
+    return str(_filter.suggest(name, [*names, *sorted(role_variables())]))
 
 
 def problem(name: str, value: Any) -> str:

@@ -26,6 +26,27 @@ def literal(node: ast.expr | None) -> Any:
         return None
 
 
+def assigned(node: ast.AST) -> list[tuple[str, ast.expr]]:
+    """Return the names and values that a node assigns: variables, app.config[...], keywords, entries of a dict."""
+    if isinstance(node, ast.Assign):
+        names = [
+            dotted(target).rpartition(".")[2] or (literal(target.slice) if isinstance(target, ast.Subscript) else "")
+            for target in node.targets
+        ]
+        return [(name, node.value) for name in names if isinstance(name, str)]
+    if isinstance(node, ast.AnnAssign) and node.value:
+        return [(dotted(node.target).rpartition(".")[2], node.value)]
+    if isinstance(node, ast.keyword) and node.arg:
+        return [(node.arg, node.value)]
+    if isinstance(node, ast.Dict):
+        return [
+            (literal(key), value)
+            for key, value in zip(node.keys, node.values, strict=True)
+            if isinstance(key, ast.Constant) and isinstance(key.value, str)
+        ]
+    return []
+
+
 class Syntax:
     """A parsed module."""
 

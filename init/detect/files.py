@@ -10,7 +10,7 @@ from init.module import Module
 from init.paths import Paths, sqlite_file
 from init.project import Project
 from init.report import Place, Report
-from init.syntax import dotted, literal
+from init.syntax import assigned, dotted, literal
 
 _WRITTEN = re.compile(
     r"(?:\w+_)?(?:UPLOADS?|UPLOADED)(?:_\w+)?|MEDIA_ROOT|(?:\w+_)?(?:CACHE|DATA|STORAGE|LOGS?|FILES|SESSION_FILE|EXPORTS?|ATTACHMENTS?|BACKUPS?)_(?:DIR(?:ECTORY)?|FOLD(?:ER)|PATH|ROOT)"
@@ -106,32 +106,11 @@ def _detect_written(project: Project, entry: Entry, module: Module, paths: Paths
             share(entry, paths.inside(node), "the instance directory", module.place(node), project, report)
         elif isinstance(node, ast.Call):
             _detect_written_by_call(project, entry, module, node, paths, report)
-        for name, value in _assigned(node):
+        for name, value in assigned(node):
             if _WRITTEN.fullmatch(name) and (directory := paths.inside(value)):
                 share(entry, directory, name, module.place(node), project, report)
             elif (file := sqlite_file(value, paths)) is not None:
                 _share_database(entry, module, node, file, paths, project, report)
-
-
-def _assigned(node: ast.AST) -> list[tuple[str, ast.expr]]:
-    """Return the names and values that a node assigns: variables, app.config[...], keywords, entries of a dict."""
-    if isinstance(node, ast.Assign):
-        names = [
-            dotted(target).rpartition(".")[2] or (literal(target.slice) if isinstance(target, ast.Subscript) else "")
-            for target in node.targets
-        ]
-        return [(name, node.value) for name in names if isinstance(name, str)]
-    if isinstance(node, ast.AnnAssign) and node.value:
-        return [(dotted(node.target).rpartition(".")[2], node.value)]
-    if isinstance(node, ast.keyword) and node.arg:
-        return [(node.arg, node.value)]
-    if isinstance(node, ast.Dict):
-        return [
-            (literal(key), value)
-            for key, value in zip(node.keys, node.values, strict=True)
-            if isinstance(key, ast.Constant) and isinstance(key.value, str)
-        ]
-    return []
 
 
 def _detect_written_by_call(

@@ -54,7 +54,8 @@ def detect(project: Project, entry: Entry, hints: Hints, report: Report) -> None
     report.add("app_health_path", "/", "no health check was found")
     path = report.get("app_health_path")
     report.note(
-        f"app_health_path is {path}, because no health check was found. It has to respond with 200, not with a redirect."
+        f"app_health_path is {path}, because no health check was found. It has to respond with 200, not with a redirect.",
+        unless="app_health_path",
     )
 
 

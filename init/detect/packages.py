@@ -49,6 +49,7 @@ def detect(entry: Entry, hints: Hints, report: Report) -> None:
             report.note(
                 f"the image installs {' '.join(run)}, perhaps of an apt repository that is not Debian's. Add those of Debian to app_packages.",
                 command.place,
+                unless="app_packages",
             )
         elif run:
             report.add("app_packages", run, f"the image installs {' '.join(run)}", command.place)
@@ -58,6 +59,7 @@ def detect(entry: Entry, hints: Hints, report: Report) -> None:
             report.note(
                 f"{', '.join(versioned)}: the number is of the image's Debian. Where the hosts' has another one, change it in app_packages.",
                 command.place,
+                unless="app_packages",
             )
 
 

@@ -34,7 +34,8 @@ def detect(project: Project, entry: Entry, hints: Hints, names: set[str], report
         and not any("create_all(" in project.text(path) for path in project.modules)
     ):
         report.note(
-            "No migrations were found. If the app's tables are created by a command, add it to app_setup_commands."
+            "No migrations were found. If the app's tables are created by a command, add it to app_setup_commands.",
+            unless="app_setup_commands",
         )
     _detect_static_of_django(project, entry, top, report)
     _detect_own_build(entry, hints, report)

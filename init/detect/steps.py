@@ -62,6 +62,7 @@ def detect(project: Project, entry: Entry, hints: Hints, migrations: Migrations 
             report.note(
                 f"'{text}' runs before the server on a condition. If this site needs it, add it to app_setup_commands.",
                 step.place,
+                unless="app_setup_commands",
             )
         elif not _may_delete(project, entry, step):
             report.add("app_setup_commands", [text], "runs before the server", step.place)
@@ -75,6 +76,7 @@ def detect(project: Project, entry: Entry, hints: Hints, migrations: Migrations 
                 f"'{text}' runs before the server and may delete data, by its name. If it is safe to repeat, add it to app_setup_commands; "
                 f"else run it once, after the first deploy: sudo /opt/outport/run /srv/NAME {text}",
                 step.place,
+                unless="app_setup_commands",
             )
 
 

@@ -1,12 +1,16 @@
 """The environment variables that the app reads: secrets, those that it fails without, and those that production needs other values of."""
 
 import re
+from collections import defaultdict
+from dataclasses import replace
 
 from init.detect.entry import Entry
 from init.hints import Hints
 from init.project import Project
 from init.reads import MISSING, Read
 from init.report import Place, Report
+from init.settings_check import VARIABLES
+from init.uses import URL, kind_of
 
 # Random values that nobody has to know.
 GENERATED = re.compile(
@@ -16,25 +20,8 @@ GENERATED = re.compile(
 _OTHERS_SECRET = re.compile(
     r"(?:\w*(?:CLIENT|AWS|STRIPE|GITHUB|GOOGLE|TWITTER|FACEBOOK|OAUTH|RECAPTCHA|TWILIO|WEBHOOK|APP_)\w*)_?SECRET(?:_KEY)?"
 )
-_DATABASE_URL = re.compile(
-    r"(?:\w+_)?(?:DATABASE|DB|SQLALCHEMY(?:_DATABASE)?|MYSQL|POSTGRES(?:QL)?|PG)_?(?:URL|URI|DSN)"
-)
-_DATABASE_PART = re.compile(
-    r"(?:\w+_)?(?:DB|MYSQL|DATABASE|RDS|POSTGRES|PG|SQL)_?(?P<part>HOST(?:NAME)?|SERVER|USER(?:NAME)?|PASS(?:WORD)?|PASSWD|PORT|NAME|DB|DATABASE|SCHEMA)"
-)
 # Tests would create and drop tables.
-_NOT_PRODUCTION = re.compile(r"(?:^|_)(?:TEST|TESTING|DEV|DEVELOPMENT|CI|LOCAL|STAGING)_")
-_PARTS = {
-    "HOST": "host",
-    "HOSTNAME": "host",
-    "SERVER": "host",
-    "USER": "username",
-    "USERNAME": "username",
-    "PASS": "password",
-    "PASSWORD": "password",
-    "PASSWD": "password",
-    "PORT": "port",
-}
+_NOT_PRODUCTION = re.compile(r"(?:^|_)(?:TEST|TESTING|DEV|DEVELOPMENT|CI|LOCAL|STAGING)(?:_|$)")
 _REDIS = re.compile(
     r"(?:\w+_)?REDIS(?:_\w+)?_?(?:URL|URI|DSN)|REDIS|CELERY_(?:BROKER|RESULT)(?:_URL|_BACKEND)?|(?:RESULT_BACKEND|BROKER_URL)|RATELIMIT_STORAGE_UR[IL]"
 )
@@ -74,38 +61,47 @@ _SYSTEM = {
 
 
 def reads_of(project: Project, entry: Entry) -> dict[str, Read]:
-    """Return the reads of the app's code by name; one that fails without the variable precedes others."""
+    """Return the reads of the app's code by name, with their uses in all of it; one that fails without the variable precedes others."""
+    modules = [m for m in project.modules.values() if not entry.subdir or m.path.is_relative_to(entry.subdir)]
     found: dict[str, Read] = {}
-    for module in project.modules.values():
-        if entry.subdir and not module.path.is_relative_to(entry.subdir):
-            continue
+    uses: dict[str, set[str]] = defaultdict(set)
+    for module in modules:
         for read in module.reads:
             known = found.get(read.name)
+            uses[read.name] |= read.uses
+            for other in modules:
+                for name in read.names & other.uses.wanted.keys():
+                    uses[read.name] |= other.uses.wanted[name]
             if (
                 known is None
                 or (read.required and not known.required)
                 or (known.default is MISSING and not known.required and read.default is not MISSING)
             ):
                 found[read.name] = read
-    return found
+    return {name: replace(read, uses=frozenset(uses[name])) for name, read in found.items()}
 
 
 def database_urls(reads: dict[str, Read]) -> list[Read]:
     """Return the variables with the URL of production's database."""
-    return [
-        read
-        for name, read in reads.items()
-        if _DATABASE_URL.fullmatch(name) and "REDIS" not in name and not _NOT_PRODUCTION.search(name)
-    ]
+    return [read for name, read in reads.items() if "REDIS" not in name and _kind(read) == URL]
 
 
 def database_parts(reads: dict[str, Read]) -> dict[str, tuple[str, Read]]:
-    """Return the variables with a part of a database's address or credentials, each with its template; empty unless there is one of a password."""
-    found = {}
-    for name, read in reads.items():
-        if (part := _DATABASE_PART.fullmatch(name)) and not _NOT_PRODUCTION.search(name):
-            found[name] = ("{" + _PARTS.get(part["part"], "dbname") + "}", read)
-    return found if any(template == "{password}" for template, _ in found.values()) else {}
+    """Return the variables with a part of a database's address or credentials, each with its template; empty unless there is one of a password.
+
+    The file of the CA is one also where the code reads a URL.
+    """
+    found = {name: ("{" + kind + "}", read) for name, read in reads.items() if (kind := _kind(read)) not in ("", URL)}
+    if any(template == "{password}" for template, _ in found.values()):
+        return found
+    return {name: part for name, part in found.items() if part[0] == "{ca_file}"} if database_urls(reads) else {}
+
+
+def _kind(read: Read) -> str:
+    """Return what a variable has of production's database: by its name, else by what the code uses it for."""
+    if _NOT_PRODUCTION.search(read.name) or read.name in _OWN | _SYSTEM:
+        return ""
+    return kind_of(read.name) or next((kind for kind in (URL, *sorted(read.uses)) if kind in read.uses), "")
 
 
 def detect(
@@ -150,7 +146,10 @@ def detect(
         report.add("app_environment", {"FLASK_APP": value}, "sets FLASK_APP", place)
     _detect_prefixed(project, entry, report)
     _detect_constant_key(project, entry, report)
+    given = {name for setting in VARIABLES for name in report.given.get(setting) or ()}
     for read in others:
+        if read.name in given:
+            continue
         report.note(
             f"{read.name} has no default. Add it to app_environment, or, when it is secret, store it after playbooks/provision.yml: "
             f"ansible-playbook playbooks/secrets.yml -e secret_name={read.name}",

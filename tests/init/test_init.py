@@ -158,6 +158,8 @@ def test_texts_of_the_settings_have_no_line_continuations() -> None:
         (["--site-domain", "Example.com"], 'site_domain: found "Example.com". Allowed: a domain name in lower case'),
         (["--env", "Production"], '--env: found "Production"'),
         (["--set", "app_health=/x"], "--set app_health=/x: expected NAME=VALUE with the name of a setting"),
+        (["--set", "app_helth_path=/x"], "see docs/settings.md; did you mean app_health_path?"),
+        (["--set", "gunicorn_worker=1"], "see docs/settings.md; did you mean gunicorn_workers?"),
         (["--set", "ref=main"], "--set ref=main: expected NAME=VALUE"),
         (["--set", "app_timeout=soon"], "app_timeout: found"),
         (["--ssh-allowed-cidrs", "203.0.113.7"], "ssh_allowed_cidrs: found"),
