@@ -20,6 +20,7 @@ from init.detect import (
     processes,
     requirements,
     set_up,
+    sockets,
     variables,
 )
 from init.project import Project
@@ -83,6 +84,7 @@ def read(project: Project, given: dict[str, Any], domain: str, report: Report) -
     hints = read_hints(project)
     found = entry.detect(project, hints, report, str(given.get("app_entry", "")))
     names = requirements.detect(project, found, hints, report)
+    sockets.detect(project, found, hints, names, report)
     reads = variables.reads_of(project, found)
     database.detect(project, found, names, reads, report)
     files.detect(project, found, hints, report)

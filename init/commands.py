@@ -96,13 +96,17 @@ class Command:
 
 @dataclass(frozen=True)
 class Server:
-    """What the command of a web server says: entry ("" for none), worker class, directory, timeout in seconds and workers (0 for none)."""
+    """What the command of a web server says: entry ("" for none), worker class, directory, timeout in seconds; workers, and threads of each.
+
+    Numbers are 0 for none.
+    """
 
     entry: str
     worker_class: str
     directory: str
     timeout: int
     workers: int
+    threads: int
     asgi: bool
     command: Command
 
@@ -194,9 +198,12 @@ def parse_server(command: Command) -> Server | None:
         entry = f"{rest[0]}:application"
     if command.program == "uwsgi":
         entry = options.get("-w") or options.get("--module") or entry
-    if "--factory" in command.words and entry and not entry.endswith(")"):
+    if {"--factory", "--call"} & set(command.words) and entry and not entry.endswith(")"):
         entry += "()"
-    workers = options.get("-w") or options.get("--workers") or ""
+    # -w is uwsgi's module.
+    processes = ("-p", "--processes", "--workers") if command.program == "uwsgi" else ("-w", "--workers")
+    workers = next((options[name] for name in processes if name in options), "")
+    threads = options.get("--threads") or ""
     timeout = options.get("-t") or options.get("--timeout") or ""
     return Server(
         entry,
@@ -204,6 +211,7 @@ def parse_server(command: Command) -> Server | None:
         options.get("--chdir", ""),
         int(timeout) if timeout.isdigit() else 0,
         int(workers) if workers.isdigit() else 0,
+        int(threads) if threads.isdigit() else 0,
         command.program in ("uvicorn", "hypercorn", "daphne", "fastapi") or "uvicorn" in worker,
         command,
     )

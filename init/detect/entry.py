@@ -106,7 +106,7 @@ def detect(project: Project, hints: Hints, report: Report, wanted: str = "") -> 
     report.add("app_entry", f"{entry.module}:{entry.attribute}", reason, place)
     report.add("app_subdir", entry.subdir, _why_subdir(project, entry))
     _set_import_path(project, entry, report)
-    _set_workers(project, run_by, entry, report)
+    _set_workers(run_by, entry, report)
     return entry
 
 
@@ -269,26 +269,29 @@ def _set_import_path(project: Project, entry: Entry, report: Report) -> None:
         report.add("app_environment", {"PYTHONPATH": relative}, f"the module {entry.module} is in {relative}/")
 
 
-def _set_workers(project: Project, run_by: list[Server], entry: Entry, report: Report) -> None:
-    server = next((server for server in run_by if server.entry.startswith(f"{entry.module}:")), None)
+def server_of(servers: list[Server], entry: Entry) -> Server | None:
+    """Return the web server that runs an entry point; None where no command does."""
+    return next((server for server in servers if server.entry.startswith(f"{entry.module}:")), None)
+
+
+def _set_workers(servers: list[Server], entry: Entry, report: Report) -> None:
+    server = server_of(servers, entry)
     # A start of Connexion without an ASGI worker is one of its Flask app.
-    asgi = entry.asgi and not (server and entry.framework == CONNEXION_3)
-    if asgi or (server and server.asgi):
+    asgi = (entry.asgi and not (server and entry.framework == CONNEXION_3)) or bool(server and server.asgi)
+    if asgi:
         place = server.command.place if server and server.asgi else Place(str(entry.path))
         report.add("gunicorn_worker_class", "asgi", f"{entry.framework or 'the app'} is an ASGI app", place)
+    if not server:
         return
-    if server and server.worker_class in ("gevent", "eventlet", "tornado"):
-        name = server.worker_class
-        report.add("gunicorn_worker_class", name, f"gunicorn runs with {name}", server.command.place)
+    name, place = server.worker_class, server.command.place
+    greenlets = not asgi and name in ("gevent", "eventlet", "tornado")
+    if greenlets:
+        report.add("gunicorn_worker_class", name, f"gunicorn runs with {name}", place)
         report.add("app_extra_requirements", [f"gunicorn[{name}]"], f"for the worker class {name}")
-    if server and server.workers == 1:
-        report.add(
-            "gunicorn_workers",
-            1,
-            "the server has one worker, as an app with state in memory needs",
-            server.command.place,
-        )
-    if server and server.timeout > 30:
-        report.add(
-            "app_timeout", min(server.timeout, 3600), f"gunicorn's timeout is {server.timeout} s", server.command.place
-        )
+    if server.workers == 1:
+        report.add("gunicorn_workers", 1, "the server has one worker, as an app with state in memory needs", place)
+    if server.threads and not asgi and not greenlets:
+        shown = "1 thread" if server.threads == 1 else f"{server.threads} threads"
+        report.add("gunicorn_threads", server.threads, f"{server.command.program} runs with {shown}", place)
+    if server.timeout > 30:
+        report.add("app_timeout", min(server.timeout, 3600), f"gunicorn's timeout is {server.timeout} s", place)
