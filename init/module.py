@@ -6,7 +6,7 @@ from functools import cached_property
 
 from init.apps import App, find_apps, top_level
 from init.reads import Read, find_reads
-from init.routes import Route, find_blueprints, find_registered, find_routes, identity
+from init.routes import Registered, Route, find_blueprints, find_registered, find_routes, identity
 from init.syntax import Syntax, dotted
 from init.uses import Uses
 
@@ -33,13 +33,13 @@ class Module(Syntax):
         return find_apps(self)
 
     @cached_property
-    def blueprints(self) -> dict[str, str]:
+    def blueprints(self) -> dict[str, str | None]:
         """The identities of its blueprints and routers, and their prefixes."""
         return find_blueprints(self)
 
     @cached_property
-    def registered(self) -> dict[str, str]:
-        """The identities of blueprints and routers that it registers with a prefix, and the prefix."""
+    def registered(self) -> dict[str, Registered]:
+        """The identities of blueprints and routers that it registers, and where."""
         return find_registered(self)
 
     @cached_property
