@@ -18,6 +18,7 @@ from init.detect import (
     front_end,
     health,
     processes,
+    profiles,
     requirements,
     set_up,
     sockets,
@@ -95,6 +96,7 @@ def read(project: Project, given: dict[str, Any], domain: str, report: Report) -
     front_end.detect(project, found.subdir, hints, report)
     health.detect(project, found, hints, report)
     variables.detect(project, found, hints, names, domain, reads, report)
+    profiles.detect(project, found, reads, report)
     processes.detect(hints, report)
 
 

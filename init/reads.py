@@ -38,6 +38,12 @@ def find_reads(module: Syntax, uses: Uses) -> list[Read]:
         for statement in node.body
         for inner in ast.walk(statement)
     }
+    alternatives = {
+        id(value): literal(node.values[-1])
+        for node in module.nodes
+        if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or)
+        for value in node.values[:-1]
+    }
     found: list[tuple[ast.AST, Read]] = []
     for node in module.nodes:
         if (
@@ -56,6 +62,7 @@ def find_reads(module: Syntax, uses: Uses) -> list[Read]:
     return [
         replace(
             read,
+            default=alternatives.get(id(node), MISSING) if read.default is MISSING else read.default,
             uses=read.uses | frozenset(uses.of.get(id(node), ())),
             names=read.names | frozenset(uses.names.get(id(node), ())),
         )

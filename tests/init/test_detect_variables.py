@@ -1,5 +1,7 @@
 """The environment variables that an app reads, and their values."""
 
+from typing import Any
+
 import pytest
 from support.detection import FLASK, Detect, settings
 
@@ -84,6 +86,69 @@ def test_a_variable_of_the_image_selects_the_configuration(detect: Detect) -> No
     code = "import os\nA = os.getenv('FLASK_CONFIG') or 'default'\nB = os.getenv('SECRET_TOKEN')\nC = os.getenv('DATA_ROOT')\n"
     report = detect(settings(code) | {"Dockerfile": dockerfile})
     assert report.get("app_environment") == {"FLASK_CONFIG": "docker"}
+
+
+DEBUG = "import os\nclass DevelopmentConfig:\n    DEBUG = True\nclass ProductionConfig:\n    DEBUG = False\n"
+TABLE = "T = {'development': DevelopmentConfig, 'production': ProductionConfig, 'default': DevelopmentConfig}\n"
+SELECTS = (
+    "config.py:{line}: LEDGER_PROFILE selects the configuration, and its default is {default}: "
+    "add the one for production to app_environment{value}."
+)
+
+
+# Code that selects a configuration by a variable, with its line, default and the value for production in the note.
+PROFILES = {
+    "a table": (
+        f"{DEBUG}{TABLE}C = T[os.getenv('LEDGER_PROFILE', 'development')]\n",
+        7,
+        "development",
+        ": {LEDGER_PROFILE: production}",
+    ),
+    "the table's default": (
+        f"{DEBUG}{TABLE}C = T[os.getenv('LEDGER_PROFILE') or 'default']\n",
+        7,
+        "default",
+        ": {LEDGER_PROFILE: production}",
+    ),
+    "a class": (
+        f"{DEBUG}C = os.environ.get('LEDGER_PROFILE', 'config.DevelopmentConfig')\n",
+        6,
+        "config.DevelopmentConfig",
+        ": {LEDGER_PROFILE: config.ProductionConfig}",
+    ),
+    "a comparison": (
+        "import os\nDEBUG = True\nif os.getenv('LEDGER_PROFILE', 'dev') == 'prod':\n    DEBUG = False\n",
+        3,
+        "dev",
+        ": {LEDGER_PROFILE: prod}",
+    ),
+    "no value for production": ("import os\nDEBUG = True\nP = os.getenv('LEDGER_PROFILE', 'local')\n", 3, "local", ""),
+}
+
+
+@pytest.mark.parametrize("shape", PROFILES)
+def test_a_configuration_that_is_not_for_production_is_noted(detect: Detect, shape: str) -> None:
+    code, line, default, value = PROFILES[shape]
+    report = detect(settings(code))
+    assert [note for note in report.notes if "selects the configuration" in note] == [
+        SELECTS.format(line=line, default=default, value=value)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "given"),
+    [
+        (f"{DEBUG}{TABLE}C = T[os.getenv('LEDGER_PROFILE', 'production')]\n", {}),
+        (f"{DEBUG}C = os.getenv('LEDGER_PROFILE', 'devices')\n", {}),
+        ("import os\nC = os.getenv('MYSQL_HOST', 'local')\n", {}),
+        (
+            f"{DEBUG}{TABLE}C = T[os.getenv('LEDGER_PROFILE', 'development')]\n",
+            {"app_environment": {"LEDGER_PROFILE": "production"}},
+        ),
+    ],
+)
+def test_a_configuration_for_production_is_not_noted(detect: Detect, code: str, given: dict[str, Any]) -> None:
+    assert not [note for note in detect(settings(code), **given).notes if "selects the configuration" in note]
 
 
 def test_defaults_of_a_start_script_count(detect: Detect) -> None:
