@@ -22,6 +22,7 @@ from init.detect import (
     requirements,
     set_up,
     sockets,
+    timers,
     variables,
 )
 from init.project import Project
@@ -98,6 +99,7 @@ def read(project: Project, given: dict[str, Any], domain: str, report: Report) -
     variables.detect(project, found, hints, names, domain, reads, report)
     profiles.detect(project, found, reads, report)
     processes.detect(hints, report)
+    timers.detect(project, found, report)
 
 
 def _run(options: argparse.Namespace) -> int:

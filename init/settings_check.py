@@ -32,6 +32,13 @@ def suggestion(name: str) -> str:
     return str(_filter.suggest(name, [*names, *sorted(role_variables())]))
 
 
+def calendar(schedule: str) -> str:
+    """Return a schedule of cron in systemd's notation; empty where that needs two, or for another text."""
+    found = _filter.CRON.fullmatch(schedule)
+    # cron runs on each of the two days, systemd only where both agree.
+    return str(_filter.from_cron(*found.groups())) if found and "*" in (found[3], found[5]) else ""
+
+
 def problem(name: str, value: Any) -> str:
     """Return what is wrong with the value of a setting; empty for a valid one. Files are not looked for."""
     spec = {key: rule for key, rule in SPECS[name].items() if key not in ("public_key", "file")}

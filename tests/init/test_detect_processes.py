@@ -158,6 +158,61 @@ def test_a_client_of_socketio_is_no_server(detect: Detect) -> None:
     assert detect({"app.py": code, "requirements.txt": "flask\npython-socketio\n"}).get("gunicorn_workers") is None
 
 
+# Crontabs: the file and its line, and the note about it.
+CRONTABS = {
+    "a command": (
+        "crontab",
+        "0 3 * * * flask digest",
+        "cron runs 'flask digest'. Add it to app_timers: {digest: {command: flask --app app digest, calendar: \"*-*-* 3:0:00\"}}",
+    ),
+    "a directory and a log": (
+        "deploy/crontab.txt",
+        "*/5 * * * mon cd /srv/shop && /srv/shop/venv/bin/python /srv/shop/jobs/send.py --all >> /var/log/cron.log 2>&1",
+        "cron runs 'cd /srv/shop && /srv/shop/venv/bin/python /srv/shop/jobs/send.py --all >> /var/log/cron.log 2>&1'. Add it to app_timers: "
+        '{send: {command: python jobs/send.py --all, calendar: "Mon *-*-* *:0/5:00"}}',
+    ),
+    "a keyword": (
+        "shop.cron",
+        "@midnight python jobs/send.py",
+        "cron runs 'python jobs/send.py'. Add it to app_timers: {send: {command: python jobs/send.py, calendar: daily}}",
+    ),
+    "a user": (
+        "cron.d/shop",
+        "0 0 1 * * shopper flask bill",
+        "cron runs 'flask bill'. Add it to app_timers: {bill: {command: flask --app app bill, calendar: \"*-*-1 0:0:00\"}}",
+    ),
+    "two days": (
+        "crontab",
+        "0 0 1 * 1 flask bill",
+        "cron runs 'flask bill' at '0 0 1 * 1'. Add it to app_timers, as two timers, one for the day of the month and one for the weekday.",
+    ),
+    "a start": (
+        "crontab",
+        "@reboot flask work",
+        "'flask work' is started by cron. If it is a process of the app, add it to app_single_processes.",
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", CRONTABS)
+def test_what_a_crontab_runs_is_noted(detect: Detect, shape: str) -> None:
+    path, line, note = CRONTABS[shape]
+    files = {"app.py": FLASK, "jobs/send.py": "", "requirements.txt": "flask\n", path: f"# m h\nMAILTO=root\n{line}\n"}
+    assert [note for note in detect(files).notes if note.startswith(path)] == [f"{path}:3: {note}"]
+
+
+def test_other_files_are_no_crontabs(detect: Detect) -> None:
+    files = {"app.py": FLASK, "requirements.txt": "flask\n", "LICENSE": "1 2 3 4 5 flask x\n", "cron.py": "x = 1\n"}
+    assert not [note for note in detect(files).notes if "app_timers" in note]
+
+
+def test_timers_of_a_crontab_have_different_names(detect: Detect) -> None:
+    crontab = "0 1 * * * flask digest\n0 2 * * * flask digest\n"
+    report = detect({"app.py": FLASK, "requirements.txt": "flask\n", "crontab": crontab})
+    notes = [note for note in report.notes if "app_timers" in note]
+    assert [name in note for name, note in zip(("{digest: ", "{digest-2: "), notes, strict=True)] == [True, True]
+
+
 def test_services_of_compose_are_found(detect: Detect) -> None:
     services = (
         "services:\n  web: {build: ., command: gunicorn app:app}\n  jobs: {build: ., command: [rq, worker, jobs]}\n"
