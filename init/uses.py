@@ -50,6 +50,8 @@ _COMPOSED = re.compile(
 # Classes with the configuration of other environments.
 _NOT_PRODUCTION = re.compile(r"Test|Dev|Local|Staging|CI(?![a-z])")
 _DEPTH = 8
+# Assignments to one variable that a person writes.
+_MOST = 100
 
 
 def kind_of(name: str) -> str:
@@ -98,7 +100,8 @@ class Uses:
                     innermost[id(inner)] = id(node)
         for node in nodes:
             for name, value in assigned(node):
-                self._values[name].append((innermost[id(node)] if self._is_local(node) else 0, value))
+                if len(self._values[name]) < _MOST:
+                    self._values[name].append((innermost[id(node)] if self._is_local(node) else 0, value))
 
     def _is_local(self, node: ast.AST) -> bool:
         """Return whether a node assigns local variables of a function."""
@@ -139,7 +142,7 @@ class Uses:
         """Yield the expressions that may be the value of one."""
         seen: set[int] = set()
         left = [node]
-        while left:
+        while left and len(seen) < _MOST:
             one = left.pop()
             if id(one) not in seen:
                 seen.add(id(one))

@@ -94,7 +94,7 @@ def _name(command: str, names: set[str]) -> str:
     """Return a name for a timer, by the last word of its command that is no option."""
     words = [word for word in re.split(r"\s+", command) if word and not re.match(r"[-'\"&|]", word)]
     own = [word for word in words if PurePosixPath(word).name not in (*PYTHONS, "flask", *_DESCRIBES)]
-    stem = PurePosixPath((own or ["timer"])[-1]).stem
+    stem = re.sub(r"\.(?:py|sh)$", "", PurePosixPath((own or ["timer"])[-1]).name).rpartition(".")[2]
     name = re.sub(r"^[^a-z]+", "", re.sub(r"[^a-z0-9]+", "-", stem.lower())).strip("-")[:17].rstrip("-") or "timer"
     name = "timer" if name in ("web", "") or len(name) < 2 else name
     return next(one for one in (name, *(f"{name}-{number}" for number in range(2, 99)), "timer") if one not in names)

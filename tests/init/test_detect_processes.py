@@ -176,6 +176,11 @@ CRONTABS = {
         "@midnight python jobs/send.py",
         "cron runs 'python jobs/send.py'. Add it to app_timers: {send: {command: python jobs/send.py, calendar: daily}}",
     ),
+    "a module": (
+        "crontab",
+        "0 1 * * * python -m jobs.send -q",
+        "cron runs 'python -m jobs.send -q'. Add it to app_timers: {send: {command: python -m jobs.send -q, calendar: \"*-*-* 1:0:00\"}}",
+    ),
     "a user": (
         "cron.d/shop",
         "0 0 1 * * shopper flask bill",

@@ -19,6 +19,7 @@ def test_odd_files_are_no_obstacle(detect: Detect, shape: str) -> None:
         "deep.py": "x = " + "(" * 5000 + ")" * 5000 + "\n",
         "chain.py": "x = a" + ".b" * 20000 + "\n",
         "sum.py": "x = 1" + " + 1" * 50000 + "\n",
+        "names.py": "import os\nx = os.environ['A']\n" + "x = x or g(x)\n" * 2000,
         "start.sh": "f0() { flask a; }\n"
         + "".join(f"f{n}() {{ {f'f{n - 1}; ' * 10} }}\n" for n in range(1, 9))
         + "f8\n./start.sh\n" * 9
