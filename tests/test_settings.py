@@ -431,7 +431,7 @@ def test_a_copied_environment_needs_a_name_of_its_own(environment: Environment, 
     ("playbook", "option", "problem"),
     [
         ("deploy", "reff=v2", "reff (from the command line): is not a setting; did you mean ref?"),
-        ("rollback", "releas=1", "releas (from the command line): is not a setting; did you mean release?"),
+        ("rollback", "releases=1", "releases (from the command line): is not a setting; did you mean release?"),
         ("restore", "dmp=newest", "dmp (from the command line): is not a setting; did you mean dump?"),
         ("provision", "environment_name=production", 'environment_name (from the command line): found "production"'),
         ("provision", "gunicorn_workers=two", 'gunicorn_workers (from the command line): found "two"'),
