@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from . import dump, load, structure, swap
 from .load import RestoreError
 from .server import connect, drop_schema, name, rows, schema_exists
-from .store import Store
+from .store import Dumps, Store
 
 # MySQL's error codes for a table that a migration changed or removed during the dump.
 _CHANGED = (1412, 1146, 1054)
@@ -30,14 +30,15 @@ _ATTEMPTS = 3
 
 
 class Backups:
-    """The dumps and the database of one environment. `config` is the role's configuration file."""
+    """The dumps and the database of one environment. `config` is the role's configuration file, `found` the dumps, see `Dumps`."""
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any], found: dict[str, Any] | None) -> None:
         self.config = config
         self._session = {"region_name": config["region"], "endpoint_url": config["endpoint_url"]}
         self._credentials = self._decrypt()
         self.schema: str = self._credentials["dbname"]
         self.store = Store(boto3.client("s3", **self._session), config["bucket"], self.schema)
+        self.dumps = Dumps(found, self.schema)
 
     def _decrypt(self) -> dict[str, Any]:
         """Return the database credentials; the ciphertext is systemd's credential `database`."""
@@ -65,10 +66,6 @@ class Backups:
                     "Another backup or restore has been running for more than 10 minutes. Wait until it ends."
                 )
             yield connection
-
-    def lines(self, dump_name: str) -> Iterable[bytes]:
-        """Return the lines of a dump."""
-        return self.store.lines(self.store.manifest(dump_name))
 
     def backup(self, reason: str) -> dict[str, Any]:
         """Dump the database to S3 and return the manifest. A dump that a migration interferes with is retried."""
@@ -115,7 +112,7 @@ class Backups:
                     **{key: manifest.get(key) for key in shown},
                     "rows": sum(t["rows"] for t in manifest["tables"].values()),
                 }
-                for manifest in self.store.manifests()
+                for manifest in self.dumps.manifests()
             ],
             "schemas": [
                 {"name": schema, "tables": tables, "bytes": size}
@@ -127,7 +124,7 @@ class Backups:
 
     def compare(self, dump_name: str) -> dict[str, Any]:
         """Return the number of rows of each table in the live data and in the dump."""
-        manifest = self.store.manifest(dump_name)
+        manifest = self.dumps.manifest(dump_name)
         with self.connection() as connection:
             live = {
                 table.name: int(str(rows(connection, f"SELECT COUNT(*) FROM {name(self.schema, table.name)}")[0][0]))
@@ -144,13 +141,13 @@ class Backups:
 
     def scratch(self, dump_name: str) -> dict[str, Any]:
         """Restore a dump into `NAME_scratch`, without its events, and verify it."""
-        manifest, schema = self.store.manifest(dump_name), f"{self.schema}_scratch"
+        manifest, schema = self.dumps.manifest(dump_name), f"{self.schema}_scratch"
         with self.alone() as connection:
             return self._load(connection, schema, manifest, (dump.TABLES, dump.CODE))
 
     def prepare(self, dump_name: str, present: str) -> dict[str, Any]:
         """Load a dump's tables next to the live ones and verify them; `present` is the dump of the current live data."""
-        manifest = self.store.manifest(dump_name)
+        manifest = self.dumps.manifest(dump_name)
         before = f"{self.schema}_before_{re.sub(r'[^0-9]', '', present)}"
         with self.alone() as connection:
             swapped, notes = swap.notes(connection, self.schema)
@@ -170,7 +167,7 @@ class Backups:
     def _load(self, connection: Any, schema: str, manifest: dict[str, Any], parts: tuple[bytes, ...]) -> dict[str, Any]:
         kinds = ("VIEW", "PROCEDURE", "FUNCTION", "TRIGGER") if dump.CODE in parts else ()
         began = time.monotonic()
-        load.load(connection, schema, self.schema, self.store.lines(manifest), parts)
+        load.load(connection, schema, self.schema, self.dumps.lines(manifest["dump"]), parts)
         loaded = time.monotonic()
         load.verify(connection, schema, manifest, kinds)
         return {
@@ -187,9 +184,9 @@ class Backups:
         with self.alone() as connection:
             began = time.monotonic()
             try:
-                swap.swap(connection, self.schema, self.lines)
+                swap.swap(connection, self.schema, self.dumps.lines)
             except (RestoreError, pymysql.err.MySQLError) as error:
-                swap.undo(connection, self.schema, self.lines)
+                swap.undo(connection, self.schema, self.dumps.lines)
                 raise RestoreError(f"{describe(error)}\nThe restore was undone: the live data are unchanged.") from None
             return {"seconds": round(time.monotonic() - began, 1)}
 
@@ -198,15 +195,15 @@ class Backups:
         with self.alone() as connection:
             swapped, notes = swap.notes(connection, self.schema)
             if swapped:
-                swap.complete(connection, self.schema, self.lines)
+                swap.complete(connection, self.schema, self.dumps.lines)
             else:
-                swap.undo(connection, self.schema, self.lines)
+                swap.undo(connection, self.schema, self.dumps.lines)
             return {"outcome": "completed" if swapped else "undone" if notes else "not begun or ended", **notes}
 
     def undo(self) -> dict[str, Any]:
         """Undo an incomplete restore."""
         with self.alone() as connection:
-            swap.undo(connection, self.schema, self.lines)
+            swap.undo(connection, self.schema, self.dumps.lines)
         return {"outcome": "undone"}
 
     def finish(self) -> dict[str, Any]:
@@ -221,6 +218,13 @@ class Backups:
         with self.alone() as connection:
             drop_schema(connection, schema)
         return {"removed": schema}
+
+
+def listed() -> dict[str, Any] | None:
+    """Return the dumps that the control machine lists, as JSON on standard input; None without a list."""
+    text = "" if sys.stdin.isatty() else sys.stdin.read()
+    found: dict[str, Any] | None = json.loads(text) if text else None
+    return found
 
 
 def report(text: str) -> None:
@@ -252,7 +256,7 @@ def main() -> None:
     options = vars(parser.parse_args())
     config, command = json.loads(options.pop("config").read_text()), options.pop("command")
     try:
-        backups = Backups(config)
+        backups = Backups(config, listed())
         if command == "backup":
             with backups.alone() as connection:
                 if schema_exists(connection, swap.incoming(backups.schema)):

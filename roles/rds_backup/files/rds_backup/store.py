@@ -8,9 +8,10 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
 
 from boto3.s3.transfer import TransferConfig
-from botocore.exceptions import ClientError
 
 from .load import RestoreError
 
@@ -50,7 +51,7 @@ class _Packed(io.RawIOBase):
 
 
 class Store:
-    """The dumps of a schema in a bucket."""
+    """The place of a schema's dumps in a bucket."""
 
     def __init__(self, s3: Any, bucket: str, schema: str) -> None:
         self._s3, self._bucket, self._prefix = s3, bucket, f"dumps/{schema}/"
@@ -69,13 +70,27 @@ class Store:
             Bucket=self._bucket, Key=f"{self._prefix}{dump}.json", Body=text, ContentType="application/json"
         )
 
+
+class Dumps:
+    """The dumps of a schema, as the control machine lists them: this host may store dumps, and read none by itself.
+
+    `found` has, by a dump's key in S3, its `manifest` and a presigned `url`; None without a list.
+    """
+
+    def __init__(self, found: Mapping[str, Mapping[str, Any]] | None, schema: str) -> None:
+        self._listed, self._prefix = found, f"dumps/{schema}/"
+
+    @property
+    def _found(self) -> dict[str, Mapping[str, Any]]:
+        """The dumps by name. Raises RestoreError without a list."""
+        if self._listed is None:
+            raise RestoreError("This host can't read the dumps. Run playbooks/restore.yml, which can.")
+        found = self._listed.items()
+        return {key.removeprefix(self._prefix): one for key, one in found if key.startswith(self._prefix)}
+
     def names(self) -> list[str]:
-        """Return the names of the dumps that have a manifest, newest first."""
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
-        keys = {entry["Key"].removeprefix(self._prefix) for page in pages for entry in page.get("Contents", [])}
-        return sorted(
-            (key[:-5] for key in keys if key.endswith(".json") and f"{key[:-5]}.sql.gz" in keys), reverse=True
-        )
+        """Return the names of the dumps, newest first."""
+        return sorted(self._found, reverse=True)
 
     def manifests(self) -> list[dict[str, Any]]:
         """Return the manifests of all dumps, newest first."""
@@ -87,17 +102,24 @@ class Store:
         Raises:
             RestoreError: There is no such dump.
         """
-        try:
-            found = self._s3.get_object(Bucket=self._bucket, Key=f"{self._prefix}{dump}.json")
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchKey":
-                raise
-            known = ", ".join(self.names()[:5]) or "none yet"
-            raise RestoreError(f"There is no dump '{dump}'. The newest ones are: {known}.") from None
-        content: dict[str, Any] = json.loads(found["Body"].read())
-        return content
+        return dict(self._one(dump)["manifest"])
 
-    def lines(self, manifest: Mapping[str, Any]) -> Iterator[bytes]:
-        """Stream the lines of a dump."""
-        found = self._s3.get_object(Bucket=self._bucket, Key=f"{self._prefix}{manifest['dump']}.sql.gz")
-        yield from gzip.GzipFile(fileobj=found["Body"])
+    def lines(self, dump: str) -> Iterator[bytes]:
+        """Stream the lines of a dump.
+
+        Raises:
+            RestoreError: It cannot be read.
+        """
+        try:
+            with urlopen(self._one(dump)["url"], timeout=60) as response:
+                yield from gzip.GzipFile(fileobj=response)
+        except URLError as error:
+            raise RestoreError(
+                f"The dump '{dump}' can't be read: {error}. Run this again: its address expires."
+            ) from None
+
+    def _one(self, dump: str) -> Mapping[str, Any]:
+        if dump not in self._found:
+            known = ", ".join(self.names()[:5]) or "none yet"
+            raise RestoreError(f"There is no dump '{dump}'. The newest ones are: {known}.")
+        return self._found[dump]
