@@ -12,6 +12,7 @@ PLUGINS = Path(__file__).parent.parent / "plugins"
 # Compiled files would be copied to hosts.
 sys.dont_write_bytecode = True
 ansible.module_utils.__path__.append(str(PLUGINS / "module_utils"))
+sys.path.insert(0, str(PLUGINS.parent / "roles/rds_backup/files"))
 
 
 @pytest.fixture(scope="session")

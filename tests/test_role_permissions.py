@@ -7,6 +7,8 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import boto3
 import pytest
@@ -170,6 +172,21 @@ def test_a_host_must_not(provisioned: Account, host: Callable[[str], Any], calle
 @pytest.mark.parametrize("called", OPERATOR_MUST_NOT, ids=identify)
 def test_an_operator_must_not(provisioned: Account, operator: Callable[[str], Any], called: Call) -> None:
     assert outcome(provisioned, operator, called) in REFUSED
+
+
+def test_an_operator_gives_a_host_the_address_of_a_dump(provisioned: Account) -> None:
+    s3, name = provisioned.client("s3"), "dumps/listings/2026-01-31T02-15-00Z"
+    s3.put_object(Bucket=BACKUPS, Key=f"{name}.sql.gz", Body=b"SELECT 1;")
+    s3.put_object(Bucket=BACKUPS, Key=f"{name}.json", Body=json.dumps({"dump": name[-20:]}).encode())
+    # Its manifest is stored last.
+    s3.put_object(Bucket=BACKUPS, Key="dumps/listings/2026-02-01T02-15-00Z.sql.gz", Body=b"incomplete")
+    found = provisioned.evaluate(f"lookup('database_dumps', '{BACKUPS}', region='eu-west-1')")
+    assert {name: one["manifest"] for name, one in found.items()} == {name: {"dump": name[-20:]}}
+    assert "X-Amz-Expires=1800" in found[name]["url"]
+    with urlopen(found[name]["url"], timeout=10) as response:
+        assert response.read() == b"SELECT 1;"
+    with pytest.raises(HTTPError, match="403"):
+        urlopen(found[name]["url"].partition("?")[0], timeout=10)
 
 
 def test_an_operator_must_not_change_another_zone(provisioned: Account, operator: Callable[[str], Any]) -> None:

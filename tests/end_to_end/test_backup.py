@@ -22,7 +22,6 @@ from lab.images import mysql_image
 from lab.layout import REPOSITORY
 from lab.visitor import Visitor
 
-sys.path.insert(0, str(REPOSITORY / "roles/rds_backup/files"))
 # The directory is copied to hosts, so it must not contain compiled files.
 sys.dont_write_bytecode = True
 dump, load, server, structure, swap = (

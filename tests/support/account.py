@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import boto3
+import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from support.processes import kill
@@ -105,6 +106,14 @@ class Account:
         done = self._run("ansible-inventory", "--list")
         assert done.returncode == 0, done.stderr[-2000:]
         return json.loads(done.stdout)
+
+    def evaluate(self, expression: str) -> Any:
+        """Return the value of an expression of Ansible's, such as a lookup."""
+        message = f"msg={{{{ ({expression}) | to_json }}}}"
+        done = self._run("ansible", "localhost", "-m", "ansible.builtin.debug", "-a", message)
+        assert done.returncode == 0, done.stdout + done.stderr
+        shown = yaml.safe_load(done.stdout.partition("=>")[2])
+        return json.loads(shown["msg"])
 
     def _run(self, program: str, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
