@@ -1,6 +1,6 @@
-"""playbooks/provision.yml against the AWS API of the lab: check mode on an empty account, and first runs.
+"""playbooks/provision.yml against the AWS API of the lab: check mode on an empty account, first and second runs.
 
-The second run is tested in end_to_end/test_bare_host.py, and check mode after the first one in end_to_end/test_convergence.py.
+Check mode after the first run is tested in end_to_end/test_convergence.py.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def later(account: Account, outputs: dict[str, str]) -> str:
     The storage waits for the maintenance window already, as somebody requested it in the console.
     """
     account.client("rds").modify_db_instance(DBInstanceIdentifier="listings-lab", AllocatedStorage=40)
-    return account.provision(*CHANGES, "-e", "interruptions=later")
+    return account.provision(*CHANGES, "-e", "interruptions=later", "--diff", "-vvv")
 
 
 def recap(output: str, word: str) -> int:
@@ -100,10 +100,10 @@ def test_the_first_run_creates_resources_and_shows_the_next_step(outputs: dict[s
     assert "site.yml" in outputs["first"]
 
 
-def test_no_output_contains_the_password(account: Account, outputs: dict[str, str]) -> None:
+def test_no_output_contains_the_password(account: Account, outputs: dict[str, str], later: str) -> None:
     password = account.document("database")["password"]
     assert len(password) == 32
-    for name, output in outputs.items():
+    for name, output in (outputs | {"later": later}).items():
         assert password not in output, name
 
 
@@ -220,6 +220,7 @@ def test_a_change_that_aws_refuses_is_refused_first(account: Account, outputs: d
 
 
 def test_later_applies_what_interrupts_nothing(account: Account, later: str) -> None:
+    """The second run changes nothing besides."""
     (database,) = account.client("rds").describe_db_instances()["DBInstances"]
     assert (database["DBInstanceClass"], database["AllocatedStorage"]) == ("db.t4g.micro", 40)
     assert database["PendingModifiedValues"] == {}

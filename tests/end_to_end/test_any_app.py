@@ -1,4 +1,4 @@
-"""Other kinds of apps, deployed by settings only, instead of the example app, which is restored at the end."""
+"""Other kinds of apps, deployed by settings only: the first one to a host that may be bare; the example app is live at the end."""
 
 import asyncio
 import base64
@@ -250,17 +250,6 @@ def version(number: int, revision: int) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def restore_the_example_app() -> Iterator[None]:
-    """Restore the app of the lab's settings; no unit of another app may run."""
-    yield
-    play("site.yml", *QUICK).passed()
-    assert units() == {f"listings@{live()}.service"}
-    assert timers() == {"listings-clean.timer"}
-    for name in ("notes", "echo", "parcel"):
-        remove(name)
-
-
 def settings(directory: Path, **changed: Any) -> Options:
     """Options that override the lab's settings with a JSON file."""
     file = directory / "settings.json"
@@ -274,19 +263,12 @@ def without_database(directory: Path, name: str, entry: str, **changed: Any) -> 
     return settings(directory, **common | {"database": "none", "app_timers": {}} | changed)
 
 
-def test_a_failed_start_is_explained_with_the_setting_that_fixes_it(undisturbed: Visits, tmp_path: Path) -> None:
-    publish("notes", "main", NOTES)
-    options = without_database(tmp_path, "notes", "notes:application")
-    messages = "\n".join(play("playbooks/deploy.yml", *options).refused().messages)
-    assert "Read-only file system" in messages
-    assert "Keep what it writes: add the directory to app_shared_directories, such as [instance]." in messages
-
-
-def test_an_app_with_sqlite_keeps_its_data_across_releases(undisturbed: Visits, tmp_path: Path) -> None:
-    """No lock, no hashes, no gunicorn, no health path, no database: as in Flask's tutorial."""
+@pytest.fixture(scope="module", autouse=True)
+def notes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Options]:
+    """Options that deploy the first app, which is live before the tests; the example app is live after them, and no unit of another app."""
     publish("notes", "main", NOTES)
     options = without_database(
-        tmp_path,
+        tmp_path_factory.mktemp("notes"),
         "notes",
         "notes:application",
         app_setup_commands=["touch instance/set-up"],
@@ -294,11 +276,28 @@ def test_an_app_with_sqlite_keeps_its_data_across_releases(undisturbed: Visits, 
         app_sandbox_exceptions=["jit", "proc"],
     )
     play("site.yml", *options).passed()
+    yield options
+    play("site.yml", *QUICK).passed()
+    assert units() == {f"listings@{live()}.service"}
+    assert timers() == {"listings-clean.timer"}
+    for name in ("notes", "echo", "parcel"):
+        remove(name)
+
+
+def test_a_failed_start_is_explained_with_the_setting_that_fixes_it(undisturbed: Visits, tmp_path: Path) -> None:
+    options = without_database(tmp_path, "notes", "notes:application")
+    messages = "\n".join(play("playbooks/deploy.yml", *options).refused().messages)
+    assert "Read-only file system" in messages
+    assert "Keep what it writes: add the directory to app_shared_directories, such as [instance]." in messages
+
+
+def test_an_app_with_sqlite_keeps_its_data_across_releases(undisturbed: Visits, notes: Options) -> None:
+    """No lock, no hashes, no gunicorn, no health path, no database: as in Flask's tutorial."""
     visitor = operations.visitor()
     assert visitor.get("/").json() == {"version": 1, "notes": [], "database": None, "native": [True, True]}
     assert visitor.request("POST", "/", b"remember the milk").status == 200
     publish("notes", "main", NOTES | {"notes.py": NOTES["notes.py"].replace("VERSION = 1", "VERSION = 2")}, onto="main")
-    play("playbooks/deploy.yml", *options, "-e", '{"app_sandbox_exceptions": []}').passed()
+    play("playbooks/deploy.yml", *notes, "-e", '{"app_sandbox_exceptions": []}').passed()
     expected = {"version": 2, "notes": ["remember the milk"], "database": None, "native": [False, False]}
     assert visitor.get("/").json() == expected
     assert units() == {f"listings@{live()}.service"}

@@ -14,5 +14,5 @@ def test_a_check_of_a_converged_host_finds_nothing_to_do(site: Visitor) -> None:
 
 
 def test_a_check_of_a_provisioned_account_finds_nothing_to_do(site: Visitor) -> None:
-    """The second run itself is tested in test_bare_host.py."""
+    """The second run itself is tested in tests/test_provision.py."""
     assert play("playbooks/provision.yml", "--check", "--diff").passed().changed == []
