@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import unquote
 
 from init.report import InitError, Report
 from init.settings_check import problem
@@ -30,7 +31,7 @@ class Source:
     @property
     def name(self) -> str:
         """The repository's name."""
-        return re.sub(r"\.git$", "", self.url.rstrip("/")).rpartition("/")[2].rpartition(":")[2]
+        return unquote(re.sub(r"\.git$", "", self.url.rstrip("/")).rpartition("/")[2].rpartition(":")[2])
 
 
 @contextmanager
@@ -98,7 +99,7 @@ def _directory(path: Path, ref: str, subdir: str, clone: Path, report: Report) -
         url = ""
     if not _URL.match(url):
         # The path of a remote is one of this machine, and the clone may have commits that it lacks.
-        url = f"file://{top}"
+        url = top.absolute().as_uri()
     if not bare and _git("-C", top, "status", "--porcelain", "--untracked-files=no"):
         report.note(
             "The directory has changes that are not committed. They were not read, and only commits are deployed."

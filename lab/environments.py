@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import yaml
 
@@ -71,7 +72,7 @@ def store(name: str, wanted: Mapping[str, Any]) -> None:
 def repository_of(name: str) -> Path | None:
     """Return the directory on this machine that an environment's app is fetched from; None for a git server."""
     url = str(_read(file(name)).get("app_repository") or "")
-    return Path(url.removeprefix("file://")) if url.startswith("file://") else None
+    return Path(unquote(url.removeprefix("file://"))) if url.startswith("file://") else None
 
 
 def _read(path: Path) -> dict[str, Any]:

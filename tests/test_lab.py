@@ -395,7 +395,7 @@ def test_settings_that_are_not_yaml_are_named_with_their_line(shop: Path, text: 
 def test_only_endpoints_are_laid_over_an_environment(shop: Path) -> None:
     values = yaml.safe_load(shop.read_text()) | {
         "app_name": "shop",
-        "app_repository": "file:///home/me/shop",
+        "app_repository": "file:///home/me/my%20shop",
         "site_domain": "shop.example.org",
         "app_secrets": {"API_TOKEN": "AQICAH"},
         "app_generated_secrets": ["SECRET_KEY"],
@@ -415,7 +415,7 @@ def test_only_endpoints_are_laid_over_an_environment(shop: Path) -> None:
         "app_generated_secrets": ["SECRET_KEY", "API_TOKEN"],
     }
     assert environments.current() == "shop"
-    assert environments.repository_of("shop") == Path("/home/me/shop")
+    assert environments.repository_of("shop") == Path("/home/me/my shop")
     assert environments.repository_of("lab") is None
 
 

@@ -164,10 +164,11 @@ def test_a_rollback_counts_until_its_commit_is_deployed_again(switches: list[dic
 
 
 def test_the_list_shows_which_release_was_rolled_back_or_refused(tmp_path: Path) -> None:
-    for name in ("aa-1", "bb-1", "cc-1", "dd-1", "ee-1", "ff-1"):
+    for name in ("aa-1", "bb-1", "cc-1", "dd-1", "ee-1", "ff-1", "gg-1"):
         (tmp_path / "releases" / name).mkdir(parents=True)
         if name != "ff-1":
             (tmp_path / "releases" / name / ".built").touch()
+    (tmp_path / "releases/dd-1/.proved").touch()
     (tmp_path / "live").symlink_to("releases/aa-1")
     (tmp_path / "previous").symlink_to("releases/ee-1")
     switches = [DEPLOYED, ROLLED_BACK, switch("deploy", "aa-1", "cc-1", "refused")]
@@ -179,4 +180,5 @@ def test_the_list_shows_which_release_was_rolled_back_or_refused(tmp_path: Path)
         "dd-1": "kept",
         "ee-1": "previous",
         "ff-1": "incomplete",
+        "gg-1": "never live",
     }

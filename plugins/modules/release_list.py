@@ -34,7 +34,7 @@ EXAMPLES = r"""
 RETURN = r"""
 releases:
   description: >-
-    Dicts of release, commit, subject, ref, built, by, schema, proved and state: live, previous, kept, rolled back, refused or incomplete.
+    Dicts of release, commit, subject, ref, built, by, schema, proved and state: live, previous, kept, never live, rolled back, refused or incomplete.
   type: list
   returned: success
 live: {description: The live release; empty for none., type: str, returned: success}

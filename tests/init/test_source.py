@@ -67,6 +67,17 @@ def test_a_url_is_cloned_and_its_credentials_are_left_out(tutorial: Path) -> Non
     assert [note for note in report.notes if "app_repository_token" in note]
 
 
+def test_a_directory_may_have_a_name_with_a_space(tutorial: Path) -> None:
+    directory = tutorial.rename(tutorial.with_name("my shop"))
+    with opened(str(directory), "", "", Report()) as source:
+        assert source.url == f"file://{directory.parent}/my%20shop"
+        assert source.name == "my shop"
+        assert problem("app_repository", source.url) == ""
+        url = source.url
+    with opened(url, "", "", Report()) as source:
+        assert "flaskr/__init__.py" in source.files
+
+
 @pytest.mark.parametrize("origin", ["", "../board", "/srv/git/board.git"])
 def test_a_repository_without_a_git_server_is_fetched_from_its_directory(tutorial: Path, origin: str) -> None:
     if origin:

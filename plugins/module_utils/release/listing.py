@@ -22,7 +22,9 @@ def state(app: App, release: Release, switches: list[dict[str, Any]]) -> str:
         return "refused"
     if app.named_by(app.previous) == name:
         return "previous"
-    return "kept" if release.built.exists() else "incomplete"
+    if not release.built.exists():
+        return "incomplete"
+    return "kept" if release.proved.exists() else "never live"
 
 
 def describe(app: App, release: Release, switches: list[dict[str, Any]]) -> dict[str, Any]:
