@@ -10,6 +10,8 @@ from init.report import Place
 
 # The role of a command that has no name.
 WEB, BUILD, RELEASE, HEALTH = "web", "build", "release", "health"
+# The variable with arguments of gunicorn.
+ARGUMENTS = "GUNICORN_CMD_ARGS"
 # The start of a block that is a condition.
 CONDITION = "condition"
 # No script that a person writes has more.
@@ -177,12 +179,15 @@ def unwrapped(words: list[str]) -> list[str]:
     return words
 
 
-def parse_server(command: Command) -> Server | None:
-    """Return what a command of a web server says, None for another command."""
+def parse_server(command: Command, arguments: str = "") -> Server | None:
+    """Return what a command of a web server says, None for another command; `arguments` are those in gunicorn's GUNICORN_CMD_ARGS."""
     if not command.server:
         return None
     options: dict[str, str] = {}
     words, rest = list(command.words[1:]), []
+    if command.program == "gunicorn":
+        # The command's own take precedence.
+        words = [*_words(_assigned(command, ARGUMENTS) or arguments), *words]
     while words:
         word = words.pop(0)
         if word.startswith("--") and "=" in word:
@@ -215,6 +220,19 @@ def parse_server(command: Command) -> Server | None:
         command.program in ("uvicorn", "hypercorn", "daphne", "fastapi") or "uvicorn" in worker,
         command,
     )
+
+
+def _assigned(command: Command, variable: str) -> str:
+    """Return the value of a variable that is set in front of a command, "" for none."""
+    return next((word.partition("=")[2] for word in _words(command.text) if word.startswith(f"{variable}=")), "")
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a command, none for one that can't be parsed."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return []
 
 
 def simple(command: Command, variables: Mapping[str, str]) -> str:

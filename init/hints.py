@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
-from init.commands import CONDITION, MOST_COMMANDS, Command, Server, parse_server
+from init.commands import ARGUMENTS, CONDITION, MOST_COMMANDS, Command, Server, parse_server
 from init.report import Place
 
 # What a script that is an image's entry point ends with: the command of the image.
@@ -42,7 +42,8 @@ class Hints:
 
     def servers(self) -> list[Server]:
         """Return the web servers among the commands, those for production first."""
-        found = [server for command in self.commands if (server := parse_server(command))]
+        arguments, _ = self.variables.get(ARGUMENTS, ("", None))
+        found = [server for command in self.commands if (server := parse_server(command, arguments))]
         return sorted(found, key=lambda server: (server.command.program == "flask", not server.entry))
 
     def starts(self) -> list[Start]:

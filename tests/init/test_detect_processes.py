@@ -32,6 +32,16 @@ THREADS: dict[str, tuple[dict[str, str], int | None, int | None]] = {
         8,
     ),
     "a script": ({"start.sh": "#!/bin/sh\nexec gunicorn --threads ${THREADS:-2} app:app\n"}, None, 2),
+    "gunicorn's variable": (
+        {"Dockerfile": 'FROM python\nENV GUNICORN_CMD_ARGS="-b :80 -w 1 --threads 4"\nCMD ["gunicorn", "app:app"]\n'},
+        1,
+        4,
+    ),
+    "gunicorn's variable in front of it": (
+        {"Procfile": "web: GUNICORN_CMD_ARGS='--threads=4 -w 1' gunicorn --threads 6 app:app\n"},
+        1,
+        6,
+    ),
     "an app that is not safe for threads": ({"Procfile": "web: gunicorn --threads 1 app:app\n"}, None, 1),
     "waitress": ({"Procfile": "web: waitress-serve --threads 12 --port=$PORT app:app\n"}, None, 12),
     "uwsgi": ({"start.sh": "#!/bin/sh\nuwsgi --http :80 -w app:app -p 1 --threads 6\n"}, 1, 6),
