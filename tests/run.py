@@ -203,7 +203,7 @@ def stack(run: Run, lab: int) -> None:
     """Run one lab's share of the end-to-end tests, starting from nothing."""
     if not bring_up(run, lab, "provision"):
         return
-    if lab == LABS[0]:
+    if lab == LABS[1]:
         pytest(run, "the app on MySQL", ["tests/app", "--mysql"], lab)
     for module in share(lab, run.soak):
         arguments = [*UNUSED_PLUGINS, f"tests/end_to_end/test_{module}.py"]
