@@ -1,4 +1,4 @@
-"""No request fails while the first host is changed under load: at least 1,500 requests for each change, 10,000 in `bin/test soak`."""
+"""No request fails while the first host is changed under load: at least 2,500 requests for each change, 10,000 in `bin/test soak`."""
 
 import json
 import re

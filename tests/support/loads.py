@@ -8,7 +8,7 @@ from lab.load import Plan, Result, plan_for_site
 
 # `bin/test soak` uses the maximum load that two cores can generate during a build.
 SOAK = bool(os.environ.get("OUTPORT_SOAK"))
-RATE, AT_LEAST, LONGEST = (250, 10_000, 400) if SOAK else (50, 1_500, 300)
+RATE, AT_LEAST, LONGEST = (250, 10_000, 400) if SOAK else (100, 2_500, 300)
 _FILE = REPOSITORY / f".cache/test/load-{NUMBER}.json"
 RESULTS: dict[str, Result] = {}
 
