@@ -31,9 +31,14 @@ def show_type(spec: dict[str, Any]) -> str:
 
 
 def show_default(value: Any) -> str:
-    """Return a default as written in YAML, or a link to the defaults when it is long."""
-    text = value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
-    return f"`{text}`" if len(text) <= LONGEST_DEFAULT else "[see defaults](defaults/main.yml)"
+    """Return a default as written in YAML."""
+    return f"`{value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)}`"
+
+
+def show_default_of_role(value: Any) -> str:
+    """Return a default as written in YAML, or a link to the role's defaults when it is long."""
+    text = show_default(value)
+    return text if len(text) <= LONGEST_DEFAULT + len("``") else "[see defaults](defaults/main.yml)"
 
 
 def table(head: list[str], rows: Iterable[list[str]]) -> str:
@@ -53,7 +58,7 @@ def role_table(role: Path) -> str:
         [
             f"`{name}`",
             show_type(spec),
-            "required" if spec.get("required") else show_default(defaults.get(name)),
+            "required" if spec.get("required") else show_default_of_role(defaults.get(name)),
             spec["description"],
             *([", ".join(takers[name]) if takers[name] != list(entries) else "all"] if len(entries) > 1 else []),
         ]

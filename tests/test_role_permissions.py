@@ -76,6 +76,8 @@ HOST_MUST_NOT = [
     call("logs", "delete_log_group", logGroupName=STREAM["logGroupName"]),
     call("logs", "get_log_events", **STREAM),
     call("logs", "create_log_group", logGroupName="/outport/lab/shop/app"),
+    call("logs", "put_retention_policy", logGroupName=STREAM["logGroupName"], retentionInDays=1),
+    call("logs", "delete_retention_policy", logGroupName=STREAM["logGroupName"]),
     call("ec2", "describe_instances"),
     call("ec2", "stop_instances", InstanceIds=[NOBODY]),
     call("ec2", "terminate_instances", InstanceIds=[NOBODY]),

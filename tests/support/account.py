@@ -70,8 +70,8 @@ class Account:
         assert code == 0, output[-6000:]
         return output
 
-    def kill_after(self, tasks: int, playbook: str, *arguments: str) -> bool:
-        """Run a playbook, and kill it when so many tasks are done; return whether it was, or ended before."""
+    def kill_after_a_change(self, playbook: str, *arguments: str) -> bool:
+        """Run a playbook, and kill it at its first change; return whether it made one before it ended."""
         command = [str(PROGRAMS / "ansible-playbook"), *self._command(playbook, *arguments)]
         with subprocess.Popen(
             command,
@@ -83,11 +83,10 @@ class Account:
             start_new_session=True,
         ) as process:
             assert process.stdout
-            output, started = "", 0
+            output = ""
             for line in process.stdout:
                 output += line
-                started += line.startswith("TASK [")
-                if started > tasks:
+                if line.startswith("changed: "):
                     kill(process.pid)
                     return True
         assert process.returncode == 0, output[-6000:]
