@@ -77,6 +77,27 @@ def test_valid_settings_have_no_problems(environment: Environment) -> None:
     assert environment.problems() == []
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "name"),
+    [
+        ("app_timeout: 30", "app_timeout: 60", "app_timeout"),
+        (
+            "app_secrets:\n  MAIL_PASSWORD: AQICAHAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "  MAIL_PASSWORD: AQICAHBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB",
+            "MAIL_PASSWORD",
+        ),
+    ],
+    ids=["setting", "variable"],
+)
+def test_what_is_set_twice_is_refused(environment: Environment, first: str, second: str, name: str) -> None:
+    text = environment.file.read_text() + f"{first}\n"
+    environment.file.write_text(f"{text}{second}\n")
+    lines = text.count("\n")
+    problem = only(environment.check(yaml.safe_load(environment.file.read_text())))
+    assert problem.startswith(f"{name} (")
+    assert problem.endswith(f":{lines + 1}): is in line {lines}, too. Remove one of them")
+
+
 @pytest.mark.parametrize("name", REQUIRED)
 def test_a_missing_setting_is_named_with_its_file(environment: Environment, name: str) -> None:
     del environment.values[name]

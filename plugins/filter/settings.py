@@ -98,6 +98,20 @@ def read_keys(path: Path) -> dict[str, Place]:
     return {key.value: Place(path, key.start_mark.line + 1) for key, _ in read_nodes(path)}
 
 
+def repeated_keys(path: Path, nodes: Iterable[tuple[yaml.Node, yaml.Node]]) -> list[str]:
+    """Return a problem for each key of a mapping, or of one inside it, that is there twice: YAML takes the last one."""
+    problems, seen = [], {}
+    for key, value in nodes:
+        if key.value in seen:
+            problems.append(
+                f"{key.value} ({Place(path, key.start_mark.line + 1)}): is in line {seen[key.value]}, too. Remove one of them"
+            )
+        seen[key.value] = key.start_mark.line + 1
+        if isinstance(value, yaml.MappingNode):
+            problems += repeated_keys(path, value.value)
+    return problems
+
+
 def read_entries(path: Path, setting: str) -> dict[str, Place]:
     """Return the entries of a setting, a list or a dict, in a YAML file and their locations."""
     entries: list[Any] = []
@@ -410,6 +424,7 @@ def settings_problems(values: Mapping[str, Any], sources: list[str], project: st
     places = {name: place for name, place in written.items() if name not in given}
     chosen = {name: options[name] for name in (*written, *given) if name in options and name not in specs}
     problems = [
+        *(problem for path in files for problem in repeated_keys(path, read_nodes(path))),
         *renamed_keys(values, written, renamed),
         *unknown_keys({name: written[name] for name in written if name not in renamed}, specs, set(options), wired),
         *unknown_options(given, {*specs, *options, *wired, *renamed, DISCLOSED}),
