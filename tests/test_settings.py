@@ -77,6 +77,14 @@ def test_valid_settings_have_no_problems(environment: Environment) -> None:
     assert environment.problems() == []
 
 
+def test_all_entries_of_a_setting_that_are_wrong_are_named(environment: Environment) -> None:
+    cidrs = only(environment.problems(ssh_allowed_cidrs=["192.0.2.1", "192.0.2.0/24", "office"]))
+    assert '"192.0.2.1", "office"' in cidrs
+    environment.values["ssh_allowed_cidrs"] = ["192.0.2.0/24"]
+    logs = only(environment.problems(log_files={"audit": "audit.log", "Error log": "/var/log/error.log"}))
+    assert 'audit: "audit.log", the name "Error log"' in logs
+
+
 @pytest.mark.parametrize(
     ("first", "second", "name"),
     [

@@ -165,7 +165,12 @@ def check_value(spec: Mapping[str, Any], value: Any) -> str | None:
     if spec["type"] == "int":
         return None if spec.get("minimum", valid) <= valid <= spec.get("maximum", valid) else found
     entries = valid if isinstance(valid, list) else [valid]
-    return next(filter(None, (check_text(spec, one) for one in entries)), None) or check_disjoint(spec, entries)
+    return join_found(check_text(spec, one) for one in entries) or check_disjoint(spec, entries)
+
+
+def join_found(found: Iterable[str | None]) -> str | None:
+    """Return everything that was found, without what is allowed; None when nothing was."""
+    return ", ".join(filter(None, found)) or None
 
 
 def check_disjoint(spec: Mapping[str, Any], paths: list[str]) -> str | None:
@@ -175,20 +180,25 @@ def check_disjoint(spec: Mapping[str, Any], paths: list[str]) -> str | None:
 
 
 def check_dict(spec: Mapping[str, Any], entries: Mapping[str, Any]) -> str | None:
-    """Return what was found when a name or a value is not allowed, else None."""
-    for name, value in entries.items():
-        if not re.fullmatch(spec["keys"], str(name)):
-            return f'the name "{name}"'
-        if "fields" in spec:
-            if not isinstance(value, dict) or set(value) != set(spec["fields"]):
-                return f"{name}: {value}"
-            if "calendar" in spec and (wrong := check_calendar(str(value[spec["calendar"]]))):
-                return f"{name}: {wrong}"
-        elif isinstance(value, (dict, list)) or value is None:
+    """Return what was found when names or values are not allowed, else None."""
+    return join_found(check_entry(spec, name, value) for name, value in entries.items())
+
+
+def check_entry(spec: Mapping[str, Any], name: str, value: Any) -> str | None:
+    """Return what was found when an entry of a dict is not allowed, else None."""
+    if not re.fullmatch(spec["keys"], str(name)):
+        return f'the name "{name}"'
+    wrong = None
+    if "fields" in spec:
+        if not isinstance(value, dict) or set(value) != set(spec["fields"]):
             return f"{name}: {value}"
-        elif wrong := check_text(spec, str(value)):
-            return f"{name}: {wrong}"
-    return None
+        if "calendar" in spec:
+            wrong = check_calendar(str(value[spec["calendar"]]))
+    elif isinstance(value, (dict, list)) or value is None:
+        return f"{name}: {value}"
+    else:
+        wrong = check_text(spec, str(value))
+    return f"{name}: {wrong}" if wrong else None
 
 
 def check_calendar(text: str) -> str | None:
