@@ -64,5 +64,5 @@ ACCOUNT = "123456789012"
 ROOT_KEY = "AKIAOUTPORTLABROOT00"
 USER = "admin"
 
-SUITES = {"bookworm": "debian-12-amd64-*", "trixie": "debian-13-amd64-*"}
+SUITES = {"bookworm": "debian-12-amd64", "trixie": "debian-13-amd64"}
 IMAGE_SUITES = {"ami-00000000000000012": "bookworm", "ami-00000000000000013": "trixie"}

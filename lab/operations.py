@@ -49,7 +49,7 @@ from lab.visitor import Visitor
 _DAEMON = "daemon"
 _PLAY_TIMEOUT = 1800
 # Settings that are options of `up`.
-_OPTIONS = ("web_count", "web_image_name")
+_OPTIONS = ("web_count", "web_image")
 
 
 @contextmanager
@@ -169,9 +169,9 @@ def _store_options(name: str, wanted: Mapping[str, object], fresh: bool) -> None
             raise LabError(
                 f"The lab runs the environment '{environments.current()}', but '{name}' was requested. Run bin/lab down first."
             )
-        if wanted.get("web_image_name", now["web_image_name"]) != now["web_image_name"]:
+        if wanted.get("web_image", _image(now)) != _image(now):
             raise LabError(
-                f"The lab runs '{now['web_image_name']}', but '{wanted['web_image_name']}' was requested. Run bin/lab down first."
+                f"The lab runs '{_image(now)}', but '{wanted['web_image']}' was requested. Run bin/lab down first."
             )
         if int(str(wanted.get("web_count", now["web_count"]))) < int(str(now["web_count"])):
             raise LabError(
@@ -179,6 +179,11 @@ def _store_options(name: str, wanted: Mapping[str, object], fresh: bool) -> None
             )
         wanted = {option: value for option, value in environments.stored().items() if option in _OPTIONS} | wanted
     environments.store(name, wanted)
+
+
+def _image(values: Mapping[str, object]) -> str:
+    """Return the image of the hosts; settings may omit it, or name one of their own."""
+    return str(values.get("web_image_name") or values.get("web_image", SUITES["trixie"])).removesuffix("-*")
 
 
 @contextmanager
@@ -201,11 +206,11 @@ def _prepare_machine() -> None:
             preflight.install(missing, current.log)
             network.check_free()
             network.check_firewall()
-    image = settings()["web_image_name"]
-    suite = next((name for name, pattern in SUITES.items() if pattern == image), None)
+    image = _image(settings())
+    suite = next((name for name, known in SUITES.items() if known == image), None)
     if suite is None:
         place = environments.file(environments.current()).relative_to(REPOSITORY)
-        raise LabError(f"web_image_name in {place} is '{image}'; the lab has {', '.join(SUITES.values())}.")
+        raise LabError(f"web_image in {place} is '{image}'; the lab has {', '.join(SUITES.values())}.")
     if not images.host_image(suite).exists():
         with step(f"Build the host image ({suite}), once", f"image-{suite}") as current:
             images.build_host(suite, current.log)

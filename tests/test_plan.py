@@ -32,7 +32,7 @@ HOST = {
     "architecture": "x86_64",
     "placement": {"availability_zone": "eu-west-1a"},
 }
-OFFERED = {"zones": ["eu-west-1a", "eu-west-1b"], "architectures": ["x86_64"]}
+OFFERED = {"zones": ["eu-west-1a", "eu-west-1b"], "architectures": ["x86_64"], "image_architecture": "x86_64"}
 
 
 def database(wanted: dict[str, Any], **found: Any) -> list[tuple[str, str]]:
@@ -42,7 +42,7 @@ def database(wanted: dict[str, Any], **found: Any) -> list[tuple[str, str]]:
     return [(one["effect"], one["change"]) for one in changes]
 
 
-def hosts(names: list[str], kind: str, offered: dict[str, list[str]] = OFFERED) -> list[tuple[str, str, str]]:
+def hosts(names: list[str], kind: str, offered: dict[str, Any] = OFFERED) -> list[tuple[str, str, str]]:
     """Return the changes of the hosts, when there is one."""
     wanted = {"names": names, "type": kind, **offered}
     return [(one["effect"], one["resource"], one["change"]) for one in PLAN.hosts_plan([HOST], wanted)]
@@ -111,6 +111,13 @@ def test_another_type_is_a_restart() -> None:
     assert hosts(["shop-web-1"], "t3.medium") == [
         ("restart", "host shop-web-1", "type t3.small → t3.medium, one host at a time")
     ]
+
+
+def test_a_new_host_whose_type_cannot_run_the_image_is_refused() -> None:
+    both = ["shop-web-1", "shop-web-2"]
+    ((effect, resource, change),) = hosts(both, "t3.small", OFFERED | {"image_architecture": "arm64"})
+    assert (effect, resource) == ("refused", "host shop-web-2")
+    assert change.startswith("new: t3.small runs x86_64, and the image is arm64. Set web_instance_type")
 
 
 @pytest.mark.parametrize(

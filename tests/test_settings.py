@@ -150,6 +150,8 @@ def test_an_empty_line_is_not_a_value(environment: Environment, name: str) -> No
         ("web_count", "many"),
         ("web_count", 0),
         ("web_count", True),
+        ("web_image", "debian-11-amd64"),
+        ("web_image", "debian-13"),
         ("web_image_owner", 1234),
         ("web_instance_type", "small"),
         ("web_user", "Admin User"),

@@ -447,6 +447,40 @@ def test_two_files_in_one_log_group_are_recognised() -> None:
     assert "several files" in found
 
 
+@pytest.mark.parametrize(
+    ("image", "name", "owner", "user", "architecture", "agent"),
+    [
+        ("debian-13-arm64", "debian-13-arm64-*", "136693071363", "admin", "arm64", "debian/arm64"),
+        (
+            "ubuntu-24.04-amd64",
+            "ubuntu/images/hvm-ssd*/ubuntu-*-24.04-amd64-server-*",
+            "099720109477",
+            "ubuntu",
+            "x86_64",
+            "ubuntu/amd64",
+        ),
+    ],
+)
+def test_the_image_its_user_and_the_agent_follow_from_one_setting(
+    image: str, name: str, owner: str, user: str, architecture: str, agent: str
+) -> None:
+    values = {"web_image": image, "cloudwatch_agent_url": ""}
+    assert value_of("aws_instances_image_name", **values) == name
+    assert value_of("aws_instances_image_owner", **values) == owner
+    assert value_of("aws_instances_architecture", **values) == architecture
+    assert value_of("ansible_user", **values) == user
+    assert value_of("cloudwatch_agent_package_url", **values).endswith(
+        f".com/{agent}/latest/amazon-cloudwatch-agent.deb"
+    )
+
+
+def test_an_image_of_your_own_has_its_own_name_owner_and_user() -> None:
+    values = {"web_image_name": "shop-*", "web_image_owner": "self", "web_user": "shop"}
+    assert value_of("aws_instances_image_name", **values) == "shop-*"
+    assert value_of("aws_instances_image_owner", **values) == "self"
+    assert value_of("ansible_user", **values) == "shop"
+
+
 def test_the_command_for_operators_is_a_script_that_passes_its_arguments(tmp_path: Path) -> None:
     script = tmp_path / "outport-rds"
     script.write_text(render("roles/rds_backup/templates/outport-rds.j2"))

@@ -16,7 +16,7 @@ from init.project import Project, table
 from init.report import InitError, Place, Report
 
 # Python of the hosts' Debian, by image.
-_IMAGES = {"3.13": "debian-13-amd64-*", "3.11": "debian-12-amd64-*"}
+_IMAGES = {"3.13": "debian-13-amd64", "3.11": "debian-12-amd64"}
 _NEWEST = 14
 _OTHER_FILES = (
     "requirements/production.txt",
@@ -215,9 +215,7 @@ def _set_python(project: Project, top: str, hints: Hints, report: Report) -> Non
                 )
         return
     if "3.11" in versions:
-        report.add(
-            "web_image_name", _IMAGES["3.11"], f"Debian 12 has Python 3.11, and the app requires {wanted}", place
-        )
+        report.add("web_image", _IMAGES["3.11"], f"Debian 12 has Python 3.11, and the app requires {wanted}", place)
     elif versions:
         report.add("app_python", versions[0], f"the app requires {wanted}", place)
 

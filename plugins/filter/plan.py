@@ -109,14 +109,14 @@ def _storage(found: Mapping[str, Any], pending: Mapping[str, Any], wanted: Mappi
 def hosts_plan(instances: Sequence[Mapping[str, Any]], wanted: Mapping[str, Any]) -> list[dict[str, str]]:
     """Return the changes of the hosts.
 
-    `instances` is the result of amazon.aws.ec2_instance_info; `wanted` has names, type, and the type's zones and architectures.
+    `instances` is the result of amazon.aws.ec2_instance_info; `wanted` has names, type, zones and architectures of the type, and the image's.
     """
     found = {one["tags"]["Name"]: one for one in instances}
     changes = []
     for name in wanted["names"]:
         host = {"name": name}
         if name not in found:
-            changes.append(_change("host", host, f"new: {wanted['type']}", "none"))
+            changes.append(_change("host", host, *_new(wanted)))
         elif found[name]["instance_type"] != wanted["type"]:
             changes.append(_change("host", host, *_type(found[name], wanted)))
     changes += [
@@ -124,6 +124,15 @@ def hosts_plan(instances: Sequence[Mapping[str, Any]], wanted: Mapping[str, Any]
         for name in sorted(found.keys() - {*wanted["names"]})
     ]
     return changes
+
+
+def _new(wanted: Mapping[str, Any]) -> tuple[str, str]:
+    runs, image = wanted["architectures"], wanted["image_architecture"]
+    # A type that the region does not have is reported with the zones of the network.
+    if not runs or image in runs:
+        return f"new: {wanted['type']}", "none"
+    text = f"new: {wanted['type']} runs {', '.join(runs)}, and the image is {image}"
+    return f"{text}. Set web_instance_type to another type, or web_image to another image", "refused"
 
 
 def _type(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, str]:

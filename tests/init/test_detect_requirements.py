@@ -19,7 +19,7 @@ REQUIREMENTS = {
     ),
     "an older Python": (
         {"pyproject.toml": "[project]\nname='a'\nversion='1'\nrequires-python = '>=3.9,<3.12'\n"},
-        {"web_image_name": "debian-12-amd64-*"},
+        {"web_image": "debian-12-amd64"},
     ),
     "a certain Python": (
         {"pyproject.toml": "[project]\nname='a'\nversion='1'\nrequires-python = '~=3.12.0'\n"},
@@ -34,7 +34,7 @@ REQUIREMENTS = {
             "poetry.lock": "",
             "pyproject.toml": "[project]\nname='a'\nversion='1'\nrequires-python='>=3.8'\n[tool.poetry.dependencies]\npython='<3.12'\n",
         },
-        {"web_image_name": "debian-12-amd64-*"},
+        {"web_image": "debian-12-amd64"},
     ),
     "values of other types": (
         {"requirements.txt": "", "pyproject.toml": "[tool]\npoetry = 5\n[project]\ndependencies = 'x'\n"},
@@ -42,7 +42,7 @@ REQUIREMENTS = {
     ),
     "any Python": (
         {"pyproject.toml": "[project]\nname='a'\nversion='1'\nrequires-python = '>=3.9'\n"},
-        {"app_python": None, "web_image_name": None},
+        {"app_python": None, "web_image": None},
     ),
     "tools only": (
         {"pyproject.toml": "[tool.ruff]\n", "requirements/production.txt": "flask\n"},
