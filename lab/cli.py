@@ -80,7 +80,7 @@ def _run(options: argparse.Namespace) -> int:
             if options.hosts:
                 wanted["web_count"] = options.hosts
             if options.suite:
-                wanted["web_image"] = SUITES[options.suite]
+                wanted |= operations.image_of(options.suite)
             operations.up(options.env, wanted, options.until)
         case "status":
             _print_status()

@@ -49,7 +49,7 @@ from lab.visitor import Visitor
 _DAEMON = "daemon"
 _PLAY_TIMEOUT = 1800
 # Settings that are options of `up`.
-_OPTIONS = ("web_count", "web_image")
+_OPTIONS = ("web_count", "web_image", "web_image_name", "web_image_owner", "web_user")
 
 
 @contextmanager
@@ -78,6 +78,11 @@ def is_up() -> bool:
 def max_hosts() -> int:
     """Return the maximum number of web hosts."""
     return int(yaml.safe_load((REPOSITORY / "roles/settings/files/spec.yml").read_text())["web_count"]["maximum"])
+
+
+def image_of(suite: str) -> dict[str, object]:
+    """Return the settings that select a suite's image, whatever image the environment's own settings name."""
+    return {"web_image": SUITES[suite], "web_image_name": "", "web_image_owner": "", "web_user": ""}
 
 
 def environment() -> dict[str, str]:

@@ -346,6 +346,17 @@ def test_a_different_suite_is_rejected_while_the_lab_runs(monkeypatch: pytest.Mo
         store_options(monkeypatch, tmp_path, web_image="debian-12-amd64")
 
 
+def test_the_option_suite_outranks_an_image_of_the_settings(
+    lab: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given: list[dict[str, object]] = []
+    monkeypatch.setattr(operations, "up", lambda _, wanted, __: given.append(wanted))
+    assert lab("up --suite bookworm")[0] == 0
+    own = {"web_image_name": "debian-13-amd64-*", "web_image_owner": "136693071363", "web_user": "admin"}
+    assert operations._image(own | given[0]) == "debian-12-amd64"
+    assert [given[0][name] for name in own] == ["", "", ""]
+
+
 def test_fewer_hosts_are_rejected_while_the_lab_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     store_options(monkeypatch, tmp_path, web_count=3)
     with pytest.raises(LabError, match="has 3 hosts, but 1 were requested"):

@@ -20,6 +20,8 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
 
+from lab import layout
+
 ROOT = Path(__file__).parent.parent
 TEMPLATES = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("roles/*/templates/*"))
 SCHEMA = json.loads((ROOT / "tests/data/cloudwatch_agent.schema.json").read_text())
@@ -472,6 +474,11 @@ def test_the_image_its_user_and_the_agent_follow_from_one_setting(
     assert value_of("cloudwatch_agent_package_url", **values).endswith(
         f".com/{agent}/latest/amazon-cloudwatch-agent.deb"
     )
+
+
+@pytest.mark.parametrize("image", layout.SUITES.values())
+def test_the_user_of_the_labs_images_is_the_one_it_logs_in_as(image: str) -> None:
+    assert value_of("host_user", web_image=image, web_user="") == layout.USER
 
 
 def test_an_image_of_your_own_has_its_own_name_owner_and_user() -> None:
