@@ -1,6 +1,8 @@
 """A database: a real mysqld with TLS, with its own data directory and its own address on the lab's network."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -133,11 +135,22 @@ class Database:
         """Set those of the running server's parameters that have changed, as RDS does with a change that it applies immediately."""
         before = self._variables()
         self.spec = replace(self.spec, parameters=parameters)
-        connection = pymysql.connect(unix_socket=str(self._directory / "socket"), user="root")
-        with connection, connection.cursor() as cursor:
+        with self._root() as cursor:
             for name, value in self._variables().items():
                 if value != before.get(name):
                     cursor.execute(f"SET GLOBAL {name} = %s", (_typed(value),))
+
+    def set_password(self, password: str) -> None:
+        """Replace the master user's password; its connections stay."""
+        self.spec = replace(self.spec, password=password)
+        with self._root() as cursor:
+            cursor.execute("ALTER USER %s@'%%' IDENTIFIED BY %s", (self.spec.user, password))
+
+    @contextmanager
+    def _root(self) -> Iterator[pymysql.cursors.Cursor]:
+        connection = pymysql.connect(unix_socket=str(self._directory / "socket"), user="root")
+        with connection, connection.cursor() as cursor:
+            yield cursor
 
     def running(self) -> bool:
         """Return whether the server has a process."""

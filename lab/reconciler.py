@@ -130,6 +130,9 @@ class Reconciler:
         elif found.parameters != database.spec.parameters:
             _log(f"applying parameters of {name}")
             database.apply(found.parameters)
+        elif found.password() != database.spec.password:
+            _log(f"replacing the master password of {name}")
+            database.set_password(found.password())
 
     def _reconcile_addresses(self) -> None:
         alive = [instance for instance in self._instances if instance.state in _ALIVE and instance.suite]

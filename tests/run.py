@@ -25,7 +25,7 @@ OLDER_SUITE = "bookworm"
 LABS = (8, 9)
 # End-to-end tests of each lab, in this order: the first of a lab converges a bare host, and two_hosts leaves a second one.
 FIRST_LAB = (
-    *("bare_host", "convergence", "database", "no_failed_request", "refusals", "refused_releases"),
+    *("bare_host", "convergence", "database", "database_users", "no_failed_request", "refusals", "refused_releases"),
     *("backup", "browser", "host", "site", "terminal", "troubleshooting"),
 )
 SECOND_LAB = ("any_app", "two_hosts")

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support.account import Account, serve
+from support.account import MASTER_CONTEXT, Account, serve
 
 CHANGES = [
     *("-e", "database_instance_class=db.t4g.small", "-e", "database_storage_gb=40"),
@@ -100,16 +100,22 @@ def test_the_first_run_creates_resources_and_shows_the_next_step(outputs: dict[s
     assert "site.yml" in outputs["first"]
 
 
-def test_no_output_contains_the_password(account: Account, outputs: dict[str, str], later: str) -> None:
-    password = account.document("database")["password"]
-    assert len(password) == 32
+def test_no_output_contains_a_password(account: Account, outputs: dict[str, str], later: str) -> None:
+    passwords = {
+        account.document("database")["password"],
+        account.document("database-master", MASTER_CONTEXT)["password"],
+    }
+    assert [len(password) for password in passwords] == [32, 32]
     for name, output in (outputs | {"later": later}).items():
-        assert password not in output, name
+        for password in passwords:
+            assert password not in output, name
 
 
 def test_the_credentials_are_complete_and_bound_to_their_context(account: Account, outputs: dict[str, str]) -> None:
     credentials = account.document("database")
     assert sorted(credentials) == ["dbname", "host", "password", "port", "username"]
+    assert (credentials["username"], credentials["dbname"]) == ("listings_app", "listings")
+    assert sorted(account.document("database-master", MASTER_CONTEXT)) == ["password", "username"]
     assert credentials["host"].startswith("listings-lab.")
     kms = account.client("kms")
     parameter = account.client("ssm").get_parameter(Name="/outport/lab/listings/database")["Parameter"]

@@ -14,7 +14,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from parliament import analyze_policy_string
-from support.account import CONTEXT, Account
+from support.account import CONTEXT, MASTER_CONTEXT, Account
 
 REFUSED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 OWN, OTHER = "listings-lab", "shop-lab"
@@ -53,8 +53,10 @@ HOST_MAY = [
 ]
 HOST_MUST_NOT = [
     call("ssm", "get_parameter", Name="/outport/lab/shop/database"),
+    call("ssm", "get_parameter", Name="/outport/lab/listings/database-master"),
     call("ssm", "put_parameter", Name="/outport/lab/listings/database", Value="-", Type="String", Overwrite=True),
     call("kms", "decrypt", EncryptionContext={"Application": "shop", "Environment": "lab"}),
+    call("kms", "decrypt", EncryptionContext=MASTER_CONTEXT),
     call("kms", "decrypt"),
     call("kms", "encrypt", KeyId=f"alias/{OWN}", Plaintext=b"1", EncryptionContext=CONTEXT),
     call("kms", "schedule_key_deletion", KeyId=f"alias/{OWN}"),
@@ -146,7 +148,9 @@ def outcome(account: Account, client: Callable[[str], Any], called: Call) -> str
     """Make a call; return the code of its error, or an empty text."""
     service, method, arguments = called
     if method == "decrypt":
-        value = account.client("ssm").get_parameter(Name="/outport/lab/listings/database")["Parameter"]["Value"]
+        of_master = arguments.get("EncryptionContext") == MASTER_CONTEXT
+        name = f"/outport/lab/listings/database{'-master' if of_master else ''}"
+        value = account.client("ssm").get_parameter(Name=name)["Parameter"]["Value"]
         arguments = {"CiphertextBlob": base64.b64decode(value), **arguments}
     try:
         getattr(client(service), method)(**arguments)

@@ -16,9 +16,10 @@ from typing import Any
 import boto3
 import pytest
 from ansible.errors import AnsibleLookupError
+from ansible.module_utils.testing import patch_module_args
 from ansible.plugins.loader import init_plugin_loader, lookup_loader
 from moto import mock_aws
-from support.account import CONTEXT, ROOT, Account, serve
+from support.account import CONTEXT, MASTER_CONTEXT, ROOT, Account, serve
 
 PARAMETER = "/outport/lab/listings/secrets"
 ALIAS = "alias/listings-lab"
@@ -217,8 +218,8 @@ def parameter_of(module: Any) -> Any:
 
         return Client()
 
-    params = {"name": PARAMETER, "encryption_context": CONTEXT, "key_id": ALIAS}
-    return module.Parameter(SimpleNamespace(params=params, client=client, fail_json=fail))
+    ansible = SimpleNamespace(params={"key_id": ALIAS}, client=client, fail_json=fail)
+    return module.Parameter(ansible, PARAMETER, CONTEXT)
 
 
 def adding(**secrets: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -259,3 +260,72 @@ def test_the_largest_document_fits_into_a_parameter(module: Any) -> None:
     # A ciphertext of KMS has about 160 bytes more than its plain text; moto's has less.
     ours = len(base64.b64decode(stored)) - module.LARGEST
     assert len(stored) + (172 - ours) * 4 / 3 <= 4096
+
+
+def stored(name: str, context: dict[str, str]) -> dict[str, Any]:
+    """Return the document of a parameter."""
+    ciphertext = boto3.client("ssm", "eu-west-1").get_parameter(Name=name)["Parameter"]["Value"]
+    blob = base64.b64decode(ciphertext)
+    plain = boto3.client("kms", "eu-west-1").decrypt(CiphertextBlob=blob, EncryptionContext=context)["Plaintext"]
+    return json.loads(plain)
+
+
+def run_module(module: Any, **options: Any) -> bool:
+    """Run the module for the database credentials; return whether it made a change."""
+    result: dict[str, Any] = {}
+
+    def end(_module: Any, **values: Any) -> None:
+        result.update(values)
+
+    arguments = {"name": APP, "encryption_context": CONTEXT, "key_id": ALIAS, "region": "eu-west-1", **options}
+    with patch_module_args(arguments), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module.AnsibleAWSModule, "exit_json", end)
+        module.main()
+    return bool(result["changed"])
+
+
+APP, MASTER = "/outport/lab/listings/database", "/outport/lab/listings/database-master"
+
+
+def run_for_both(module: Any, rotate: bool = False) -> bool:
+    """Run the module as provision.yml does, for the master user and the app's; return whether it made a change."""
+    master = {"name": MASTER, "encryption_context": MASTER_CONTEXT, "values": {"username": "outport"}}
+    former = {"name": APP, "encryption_context": CONTEXT}
+    changed = run_module(module, **master, generate=["password"], inherit=former, rotate=rotate)
+    return run_module(module, values={"username": "listings_app"}, generate=["password"]) or changed
+
+
+def test_an_app_that_logged_in_as_the_master_user_gets_another_password(module: Any) -> None:
+    run_module(module, values={"username": "outport", "host": "db"}, generate=["password"])
+    former = stored(APP, CONTEXT)
+    assert run_for_both(module)
+    master, app = stored(MASTER, MASTER_CONTEXT), stored(APP, CONTEXT)
+    assert master == {"username": "outport", "password": former["password"]}
+    assert (app["username"], app["host"]) == ("listings_app", "db")
+    assert app["password"] != former["password"]
+    assert not run_for_both(module)
+    assert (stored(MASTER, MASTER_CONTEXT), stored(APP, CONTEXT)) == (master, app)
+
+
+def test_a_takeover_that_was_interrupted_between_both_parameters_is_completed(module: Any) -> None:
+    run_module(module, values={"username": "outport"}, generate=["password"])
+    former = stored(APP, CONTEXT)["password"]
+    run_for_both(module)
+    master = stored(MASTER, MASTER_CONTEXT)
+    run_module(module, values={"username": "outport"}, generate=["password"])
+    assert run_for_both(module)
+    assert stored(MASTER, MASTER_CONTEXT) == master == {"username": "outport", "password": former}
+    assert stored(APP, CONTEXT)["password"] != former
+
+
+def test_a_new_environment_has_two_passwords(module: Any) -> None:
+    assert run_for_both(module)
+    assert stored(MASTER, MASTER_CONTEXT)["password"] != stored(APP, CONTEXT)["password"]
+
+
+def test_the_rotation_replaces_the_master_users_password_only(module: Any) -> None:
+    run_for_both(module)
+    master, app = stored(MASTER, MASTER_CONTEXT), stored(APP, CONTEXT)
+    assert run_for_both(module, rotate=True)
+    assert stored(MASTER, MASTER_CONTEXT)["password"] != master["password"]
+    assert stored(APP, CONTEXT) == app

@@ -27,7 +27,7 @@ VERBS = set(
     Accept Acquire Add Apply Assign Back Build Cancel Check Choose Compare Complete Configure Continue Converge Copy Create
     Delete Deploy Disable Drain Dump Enable Encrypt Ensure Fetch Finish Generate Grant Harden Identify Import Install
     Keep Launch Link List Load Migrate Obtain Point Prepare Prompt Provision Publish Read Record Refuse Release Reload
-    Remove Renew Report Request Resize Restart Restore Resume Roll Rotate Route Run Save Schedule Show Start Stop Store Swap
+    Remove Renew Report Request Resize Restart Restore Resume Revoke Roll Rotate Route Run Save Schedule Show Start Stop Store Swap
     Switch Trust Undo Update Upgrade Validate Verify Wait
 """,
     )

@@ -16,6 +16,7 @@ KEPT = {
     "bucket listings-lab-backups-123456789012",
     "key alias/listings-lab",
     "parameter /outport/lab/listings/database",
+    "parameter /outport/lab/listings/database-master",
     "snapshot listings-lab-backup-1",
 }
 

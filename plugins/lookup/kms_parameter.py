@@ -1,4 +1,4 @@
-"""Ansible lookup: one field of the document that the module kms_parameter stores."""
+"""Ansible lookup: one field, or all fields, of the document that the module kms_parameter stores."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 DOCUMENTATION = r"""
 name: kms_parameter
-short_description: Decrypt a field of a kms_parameter
+short_description: Decrypt a kms_parameter
 description:
-  - Returns one field of the JSON document that an SSM parameter contains as KMS ciphertext.
+  - Returns one field, or all fields, of the JSON document that an SSM parameter contains as KMS ciphertext.
   - Pass the result only to options that are no_log.
 options:
   _terms: {description: Names of parameters., required: true, type: list, elements: str}
-  field: {description: Field of the document., required: true, type: str}
+  field: {description: Field of the document; all without it., type: str}
   encryption_context: {description: Encryption context of the document., required: true, type: dict}
   missing_ok:
     description: Return an empty string when the parameter or the field is missing, as in check mode before the first run.
@@ -34,10 +34,10 @@ author: [Outport]
 class LookupModule(AWSLookupBase):
     """The lookup `kms_parameter`."""
 
-    def run(self, terms: list[str], variables: dict[str, Any], **kwargs: Any) -> list[str]:
-        """Return the field of each named parameter."""
+    def run(self, terms: list[str], variables: dict[str, Any], **kwargs: Any) -> list[Any]:
+        """Return the field, or the document, of each named parameter."""
         super().run(terms, variables, **kwargs)
-        return [self._field(term) for term in terms]
+        return [self._field(term) if self.get_option("field") else self._document(term) for term in terms]
 
     def _field(self, name: str) -> str:
         field = self.get_option("field")

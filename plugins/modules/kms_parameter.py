@@ -38,7 +38,18 @@ options:
   values: {description: Fields to set; not for secrets., type: dict, default: {}}
   ciphertexts: {description: Secret fields to set, as KMS ciphertexts (base64) with the same encryption context., type: dict, default: {}}
   remove: {description: Fields to remove., type: list, elements: str, default: []}
-  generate: {description: Secret fields to generate when they are missing., type: list, elements: str, default: []}
+  generate:
+    description: Secret fields to generate when they are missing, and again when one of I(values) replaces another value.
+    type: list
+    elements: str
+    default: []
+  rotate: {description: Generate those fields again in any case., type: bool, default: false}
+  inherit:
+    description: Parameter whose fields a new parameter gets, instead of generated ones, if it has the same I(values).
+    type: dict
+    suboptions:
+      name: {description: Name of the parameter., type: str, required: true}
+      encryption_context: {description: Its encryption context., type: dict, required: true}
   tags: {description: Tags of the parameter., type: dict}
 extends_documentation_fragment: [amazon.aws.common.modules, amazon.aws.region.modules, amazon.aws.boto3]
 author: [Outport]
@@ -89,12 +100,12 @@ def serialize(document: dict[str, Any]) -> bytes:
 
 
 class Parameter:
-    """The parameter in AWS."""
+    """A parameter in AWS."""
 
-    def __init__(self, module: AnsibleAWSModule) -> None:
+    def __init__(self, module: AnsibleAWSModule, name: str, context: dict[str, str]) -> None:
         self.module = module
-        self.name: str = module.params["name"]
-        self.context: dict[str, str] = module.params["encryption_context"]
+        self.name = name
+        self.context = context
         self.ssm = module.client("ssm", retry_decorator=AWSRetry.jittered_backoff())
         self.kms = module.client("kms", retry_decorator=AWSRetry.jittered_backoff())
         self.key = self._key(module.params["key_id"])
@@ -199,6 +210,17 @@ class Parameter:
         return bool(add or remove)
 
 
+def generated_secrets(module: AnsibleAWSModule, new: bool) -> dict[str, str]:
+    """Return the secret fields to generate; those of a `new` parameter may be another parameter's."""
+    options = module.params
+    generated = {field: generate_secret() for field in options["generate"]}
+    if new and options["inherit"]:
+        former = Parameter(module, options["inherit"]["name"], options["inherit"]["encryption_context"]).read().document
+        if options["values"].items() <= former.items():
+            generated |= {field: former[field] for field in generated if field in former}
+    return generated
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleAWSModule(
@@ -210,18 +232,28 @@ def main() -> None:
             "ciphertexts": {"type": "dict", "default": {}},
             "remove": {"type": "list", "elements": "str", "default": []},
             "generate": {"type": "list", "elements": "str", "default": []},
+            "rotate": {"type": "bool", "default": False},
+            "inherit": {
+                "type": "dict",
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "encryption_context": {"type": "dict", "required": True},
+                },
+            },
             "tags": {"type": "dict"},
         },
         supports_check_mode=True,
     )
     options = module.params
-    parameter = Parameter(module)
+    parameter = Parameter(module, options["name"], options["encryption_context"])
     found, given = parameter.read(), parameter.secrets()
-    generated = {field: generate_secret() for field in options["generate"]}
+    generated = generated_secrets(module, new=found.version == 0)
 
     def change(document: dict[str, Any]) -> dict[str, Any]:
         kept = {field: value for field, value in document.items() if field not in options["remove"]}
-        changed = generated | kept | options["values"] | given
+        replaced = any(document.get(field, value) != value for field, value in options["values"].items())
+        secrets = kept | generated if options["rotate"] or replaced else generated | kept
+        changed = secrets | options["values"] | given
         if len(serialize(changed)) > LARGEST:
             module.fail_json(
                 msg=f"With this change, the document is too large for an SSM parameter. Nothing was changed. At most {LARGEST} bytes fit into it:"

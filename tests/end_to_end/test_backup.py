@@ -37,7 +37,7 @@ MESSAGE = {"name": "Visitor", "email": "visitor@example.com"}
 @contextmanager
 def connected() -> Iterator[Any]:
     """A connection like the backup program's, from this machine, which cannot resolve the database's name."""
-    found = aws.database_credentials()
+    found = aws.master_credentials()
     connection = pymysql.connect(
         host=str(operations.status().databases[0].address),
         user=found["username"],
@@ -72,7 +72,7 @@ def remove_schemas(connection: Any) -> None:
 
 def mysql(schema: str, sql: bytes) -> None:
     """Run SQL in a schema with MySQL's own client."""
-    found = aws.database_credentials()
+    found = aws.master_credentials()
     image = mysql_image()
     trust = image / "tmp/ca.pem"
     shutil.copy(certificates.CA, trust)
@@ -122,7 +122,7 @@ def test_a_dump_of_every_kind_of_object_restores_with_mysqls_own_client(database
     assert "DEFINER=" not in sql.decode()
     for table, schema in (("views", "table"), ("routines", "routine"), ("triggers", "trigger"), ("events", "event")):
         query = f"SELECT DISTINCT definer FROM information_schema.{table} WHERE {schema}_schema = 'nasty_copy'"
-        assert server.rows(database, query) == [(f"{aws.database_credentials()['username']}@%",)]
+        assert server.rows(database, query) == [(f"{aws.master_credentials()['username']}@%",)]
     (warning,) = dumped.manifest["warnings"]
     assert warning.startswith("the view broken is not valid")
     # The restored objects work: the function in the view, and the triggers in their order.

@@ -1,10 +1,9 @@
 """Each command of docs/troubleshooting.md works in the lab."""
 
-import os
 import re
-import subprocess
 
 import pytest
+from support.plays import shell
 
 from lab import operations
 from lab.layout import REPOSITORY
@@ -13,35 +12,20 @@ PAGE = (REPOSITORY / "docs/troubleshooting.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
 
 
-def run(command: str) -> str:
-    """Return the output of a command, run as after `bin/lab env`."""
-    done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=REPOSITORY,
-        env=os.environ | operations.environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.mark.parametrize("command", sorted(set(COMMANDS)))
 def test_a_command_of_the_page_runs(command: str) -> None:
     if " ID" in command or "/ID/" in command:
         response = operations.visitor().get("/healthz")
         request = response.headers["x-request-id"]
-        assert request in run(command.replace("ID", request))
+        assert request in shell(command.replace("ID", request))
     else:
-        assert run(command).strip()
+        assert shell(command).strip()
 
 
 def test_the_commands_of_the_maintenance_mode_work() -> None:
     page = (REPOSITORY / "docs/your-app.md").read_text()
     on, off = re.findall(r"^ansible-playbook playbooks/maintenance_mode\.yml .*$", page, re.MULTILINE)
-    shown = run(on)
+    shown = shell(on)
     site = operations.visitor()
     try:
         assert site.get("/").status == 503
@@ -51,5 +35,5 @@ def test_the_commands_of_the_maintenance_mode_work() -> None:
         cookie = site.get(bypass[1]).headers["set-cookie"].partition(";")[0]
         assert site.request("GET", "/", headers={"Cookie": cookie}).status == 200
     finally:
-        run(off)
+        shell(off)
     assert site.get("/").status == 200

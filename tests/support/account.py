@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,6 +30,7 @@ ROOT = Path(__file__).parent.parent.parent
 PROGRAMS = Path(sys.executable).parent
 SERVE = "import sys; from lab import cloud; cloud.bind('127.0.0.1', int(sys.argv[1])).serve_forever()"
 CONTEXT = {"Application": "listings", "Environment": "lab"}
+MASTER_CONTEXT = {"Database": "listings-lab"}
 
 
 class Account:
@@ -136,12 +137,12 @@ class Account:
             aws_secret_access_key="not-a-secret",
         )
 
-    def document(self, name: str) -> dict[str, Any]:
+    def document(self, name: str, context: Mapping[str, str] = CONTEXT) -> dict[str, Any]:
         """Return the document of an SSM parameter of the environment, decrypted."""
         parameter = self.client("ssm").get_parameter(Name=f"/outport/lab/listings/{name}")["Parameter"]
         assert parameter["Type"] == "String"
         blob = base64.b64decode(parameter["Value"])
-        return json.loads(self.client("kms").decrypt(CiphertextBlob=blob, EncryptionContext=CONTEXT)["Plaintext"])
+        return json.loads(self.client("kms").decrypt(CiphertextBlob=blob, EncryptionContext=context)["Plaintext"])
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from support.processes import kill
 
+from lab import operations
 from lab.layout import NUMBER, REPOSITORY
 
 _LOGS = REPOSITORY / ".cache/test/plays"
@@ -120,3 +121,18 @@ def kill_during(at: str, seconds: float, *arguments: str) -> None:
             pytest.fail(f"The run exited before '{at}':\n{seen[-3000:]}")
         time.sleep(seconds)
         kill(process.pid)
+
+
+def shell(command: str) -> str:
+    """Return the output of a shell command, which must succeed, run as after `bin/lab env`."""
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=REPOSITORY,
+        env=os.environ | operations.environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
