@@ -5,8 +5,6 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-import boto3
-
 from lab import certificates, environments
 from lab.layout import AWS_ENDPOINT, ROOT_KEY
 from lab.status import Status
@@ -14,6 +12,9 @@ from lab.status import Status
 
 def client(service: str) -> Any:
     """Return a client of the lab's AWS API, as the account's root user."""
+    # Takes longer to import than most commands of bin/lab run.
+    import boto3
+
     return boto3.client(
         service,
         endpoint_url=AWS_ENDPOINT,
