@@ -23,14 +23,17 @@ description:
   - The connection is forwarded through a host by SSH; its TLS ends here, so that the host sees no password.
   - Statements of the user's connections that need no revoked privilege never fail meanwhile.
 options:
-  server:
-    description: The server.
+  user:
+    description: The user, and the server; as the document that the module kms_parameter stores.
     type: dict
     required: true
     suboptions:
+      username: {description: "Name of the user, for connections from any host.", type: str, required: true}
+      password: {description: Password of the user., type: str, required: true}
       host: {description: DNS name of the server, which its certificate has., type: str, required: true}
       port: {description: Port of the server., type: int, required: true}
-      ca: {description: "Certificates of the authorities that sign the server's certificate, PEM.", type: str, required: true}
+      dbname: {description: Schema whose routines must belong to the user., type: str, required: true}
+  ca: {description: "Certificates of the authorities that sign the server's certificate, PEM.", type: str, required: true}
   ssh:
     description: Command that logs in to a host that reaches the server, such as ssh admin@203.0.113.7; without it, the connection is direct.
     type: str
@@ -41,26 +44,22 @@ options:
     suboptions:
       username: {description: Name of the user., type: str, required: true}
       password: {description: Password of the user., type: str, required: true}
-  username: {description: "Name of the user, for connections from any host.", type: str, required: true}
-  password: {description: Password of the user., type: str, required: true}
   grants:
     description:
       - Privileges of the user, a list for each schema, such as C(shop), or each pattern with the wildcard C(*), such as C(shop_*).
       - C(*) alone has the global privileges; C(ALL) are all privileges on a schema.
     type: dict
     required: true
-  routines: {description: Schema whose routines must belong to the user., type: str}
 author: [Outport]
 """
 
 EXAMPLES = r"""
 - name: Create the app's database user
   database_user:
-    server: {host: shop.example.eu-west-1.rds.amazonaws.com, port: 3306, ca: "{{ lookup('ansible.builtin.file', 'rds-ca.pem') }}"}
+    user: "{{ lookup('kms_parameter', '/outport/production/shop/database', encryption_context=context) }}"
+    master: "{{ lookup('kms_parameter', '/outport/production/shop/database-master', encryption_context=master_context) }}"
+    ca: "{{ lookup('ansible.builtin.file', 'rds-ca.pem') }}"
     ssh: ssh admin@203.0.113.7
-    master: {username: outport, password: "{{ master_password }}"}
-    username: shop_app
-    password: "{{ app_password }}"
     grants:
       shop: [ALL]
       "*": [SHOW DATABASES]
@@ -97,9 +96,9 @@ class Server:
 
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
-        self.host: str = module.params["server"]["host"]
-        self.port: int = module.params["server"]["port"]
-        self.tls = self._context(module.params["server"]["ca"])
+        self.host: str = module.params["user"]["host"]
+        self.port: int = module.params["user"]["port"]
+        self.tls = self._context(module.params["ca"])
 
     def _context(self, ca: str) -> ssl.SSLContext:
         try:
@@ -236,7 +235,7 @@ def accepts(server: Server, user: str, password: str) -> bool:
 def run(module: AnsibleModule) -> list[str]:
     """Create or change the user and return the statements."""
     options, server = module.params, Server(module)
-    name, password, schema = options["username"], options["password"], options["routines"]
+    name, password, schema = (options["user"][field] for field in ("username", "password", "dbname"))
     grants: Grants = {
         as_level(pattern): set(SCHEMA_PRIVILEGES if privileges == ["ALL"] else privileges)
         for pattern, privileges in options["grants"].items()
@@ -248,7 +247,7 @@ def run(module: AnsibleModule) -> list[str]:
         elif not accepts(server, name, password):
             user.set_password(password)
         user.grant_exactly(grants)
-        foreign = user.foreign_routines(schema) if schema else []
+        foreign = user.foreign_routines(schema)
         if foreign:
             module.fail_json(
                 msg=f"The user {name} exists, but these routines of the schema {schema} belong to another user: {', '.join(foreign)}."
@@ -262,32 +261,32 @@ def main() -> None:
     secret = {"type": "str", "required": True, "no_log": True}
     module = AnsibleModule(
         argument_spec={
-            "server": {
+            "user": {
                 "type": "dict",
                 "required": True,
                 "options": {
+                    "username": {"type": "str", "required": True},
+                    "password": secret,
                     "host": {"type": "str", "required": True},
                     "port": {"type": "int", "required": True},
-                    "ca": {"type": "str", "required": True},
+                    "dbname": {"type": "str", "required": True},
                 },
             },
+            "ca": {"type": "str", "required": True},
             "ssh": {"type": "str"},
             "master": {
                 "type": "dict",
                 "required": True,
                 "options": {"username": {"type": "str", "required": True}, "password": secret},
             },
-            "username": {"type": "str", "required": True},
-            "password": secret,
             "grants": {"type": "dict", "required": True},
-            "routines": {"type": "str"},
         },
         supports_check_mode=True,
     )
     try:
         statements = run(module)
     except pymysql.err.MySQLError as error:
-        where = f"{module.params['server']['host']}:{module.params['server']['port']}"
+        where = f"{module.params['user']['host']}:{module.params['user']['port']}"
         module.fail_json(
             msg=f"The database at {where}, as user {module.params['master']['username']}: {error.args[-1]}"
         )

@@ -85,15 +85,12 @@ def test_the_apps_user_has_no_rights_beyond_its_schema(master: pymysql.cursors.C
 
 def options() -> dict[str, Any]:
     """Return the module's options, as the playbook has them."""
-    app = aws.database_credentials()
     return {
-        "server": {"host": app["host"], "port": app["port"], "ca": certificates.CA.read_text()},
+        "user": aws.database_credentials(),
+        "ca": certificates.CA.read_text(),
         "ssh": shlex.join(operations.ssh_command(operations.find_host("web-1"))),
         "master": aws.master_credentials(),
-        "username": app["username"],
-        "password": app["password"],
         "grants": {"listings": ["ALL"], "listings_*": ["SELECT"], "*": ["SHOW DATABASES"]},
-        "routines": "listings",
     }
 
 
@@ -135,11 +132,11 @@ def test_a_run_repairs_the_user_and_check_mode_does_not(
 
 
 def test_a_new_user_is_created(master: pymysql.cursors.Cursor, capsys: pytest.CaptureFixture[str]) -> None:
-    new = {"username": "listings_new", "routines": None}
+    new = aws.database_credentials() | {"username": "listings_new", "dbname": OTHER}
     try:
-        assert len(run(capsys, **new)["statements"]) == 4
-        assert not run(capsys, **new)["changed"]
-        with login(aws.database_credentials() | {"username": "listings_new"}) as app:
+        assert len(run(capsys, user=new)["statements"]) == 4
+        assert not run(capsys, user=new)["changed"]
+        with login(new) as app:
             app.execute("SELECT COUNT(*) FROM listings.listing")
     finally:
         master.execute("DROP USER IF EXISTS listings_new")
@@ -163,9 +160,9 @@ def test_a_routine_that_only_another_user_can_read_is_refused(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"server": {"ca": PUBLIC_AUTHORITIES}}, "certificate verify failed"),
-        ({"server": {"ca": "none"}}, "The certificates of the database's authorities are not valid"),
-        ({"server": {"host": "another.example"}}, "SSH reports: "),
+        ({"ca": PUBLIC_AUTHORITIES}, "certificate verify failed"),
+        ({"ca": "none"}, "The certificates of the database's authorities are not valid"),
+        ({"user": {"host": "another.example"}}, "SSH reports: "),
         ({"master": {"password": "wrong"}}, "as user outport: Access denied"),
         ({"ssh": "ssh -o BatchMode=yes -p 1 admin@127.0.0.1"}, "SSH reports: ssh: connect to host 127.0.0.1 port 1"),
     ],
@@ -175,7 +172,7 @@ def test_a_server_that_cannot_be_verified_or_reached_is_an_error(
     changes: dict[str, Any], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     usual = options()
-    changed = {name: usual[name] | value if name != "ssh" else value for name, value in changes.items()}
+    changed = {name: usual[name] | value if isinstance(value, dict) else value for name, value in changes.items()}
     assert message in run(capsys, **changed)["msg"]
 
 
