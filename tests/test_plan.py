@@ -107,6 +107,23 @@ def test_hosts_are_added_and_those_that_are_not_wanted_stay() -> None:
     assert "terminate it yourself" in change
 
 
+def test_an_address_that_no_host_has_or_will_get_is_listed() -> None:
+    addresses = [
+        {"public_ip": ip, "allocation_id": f"eipalloc-{name}", "tags": {"Name": name}} | associated
+        for ip, name, associated in (
+            ("203.0.113.7", "shop-web-1", {"association_id": "eipassoc-1"}),
+            ("203.0.113.8", "shop-web-2", {}),
+            ("203.0.113.9", "shop-web-3", {}),
+            ("203.0.113.10", "shop-web-4", {"association_id": "eipassoc-2"}),
+        )
+    ]
+    (line,) = PLAN.plan_lines(PLAN.addresses_plan(addresses, {"names": ["shop-web-1", "shop-web-2"]}))
+    assert line.startswith(
+        "address 203.0.113.9  left as it is: no host has it (it was of shop-web-3), and AWS bills it."
+    )
+    assert line.endswith("aws ec2 release-address --allocation-id eipalloc-shop-web-3")
+
+
 def test_another_type_is_a_restart() -> None:
     assert hosts(["shop-web-1"], "t3.medium") == [
         ("restart", "host shop-web-1", "type t3.small → t3.medium, one host at a time")

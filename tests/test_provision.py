@@ -219,10 +219,24 @@ def test_the_inventory_has_the_host_in_the_group_web(account: Account, outputs: 
 
 
 def test_a_change_that_interrupts_asks_first(account: Account, outputs: dict[str, str]) -> None:
-    code, output = account.play("provision", *CHANGES)
+    ec2 = account.client("ec2")
+    tags = {
+        "ManagedBy": "outport",
+        "Application": "listings",
+        "Environment": "lab",
+        "Role": "web",
+        "Name": "listings-lab-web-9",
+    }
+    named = [{"ResourceType": "elastic-ip", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}]
+    former = ec2.allocate_address(Domain="vpc", TagSpecifications=named)["AllocationId"]
+    try:
+        code, output = account.play("provision", *CHANGES)
+    finally:
+        ec2.release_address(AllocationId=former)
     assert code != 0
     assert "RESTART: class db.t4g.micro → db.t4g.small" in output
     assert "Run again with -e interruptions=now" in " ".join(output.split())
+    assert "no host has it (it was of listings-lab-web-9), and AWS bills it" in " ".join(output.split())
     assert recap(output, "changed") == 0
 
 

@@ -1,5 +1,5 @@
-"""Ansible filters for the plans of playbooks/provision.yml and playbooks/teardown.yml: `database_plan` and `hosts_plan` compare what
-AWS has with the settings; `planned` makes a change of each name, and `foreign_interfaces` finds what prevents a removal.
+"""Ansible filters for the plans of playbooks/provision.yml and playbooks/teardown.yml: `database_plan`, `hosts_plan` and `addresses_plan` compare
+what AWS has with the settings; `planned` makes a change of each name, and `foreign_interfaces` finds what prevents a removal.
 
 Each change of a plan is a dictionary: `resource`, `change` (from what to what) and `effect`, one of EFFECTS.
 `plan_lines` returns a plan as text."""
@@ -153,6 +153,24 @@ def _type(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, str
     return f"{text}, one host at a time", "restart"
 
 
+def addresses_plan(addresses: Sequence[Mapping[str, Any]], wanted: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the addresses that no host has and none will get, which AWS bills.
+
+    `addresses` is the result of amazon.aws.ec2_eip_info; `wanted` has the names of the hosts.
+    """
+    return [
+        _change(
+            "address",
+            {"name": one["public_ip"]},
+            f"no host has it (it was of {one['tags']['Name']}), and AWS bills it."
+            f" Release it: aws ec2 release-address --allocation-id {one['allocation_id']}",
+            "left",
+        )
+        for one in sorted(addresses, key=lambda one: str(one["public_ip"]))
+        if not one.get("association_id") and one["tags"]["Name"] not in wanted["names"]
+    ]
+
+
 def planned(names: Sequence[str], kind: str, effect: str, change: str) -> list[dict[str, str]]:
     """Return a change of each resource of one kind."""
     return [_change(kind, {"name": name}, change, effect) for name in names]
@@ -185,6 +203,7 @@ class FilterModule:
         return {
             "database_plan": database_plan,
             "hosts_plan": hosts_plan,
+            "addresses_plan": addresses_plan,
             "planned": planned,
             "foreign_interfaces": foreign_interfaces,
             "plan_lines": plan_lines,
