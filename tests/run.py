@@ -23,16 +23,19 @@ NICENESS = 5
 OLDER_SUITE = "bookworm"
 # The labs of the tests; users have the lower numbers.
 LABS = (8, 9)
-# End-to-end tests of each lab, in this order: the first of a lab converges a bare host, and two_hosts leaves a second one.
+TWO_HOSTS = "two_hosts"
+# End-to-end tests of each lab, in this order: the first of a lab converges a bare host, and two_hosts needs a second one.
 FIRST_LAB = (
     *("bare_host", "convergence", "database", "database_users", "no_failed_request", "refusals", "refused_releases"),
     *("backup", "browser", "host", "site", "terminal", "troubleshooting"),
 )
-SECOND_LAB = ("any_app", "two_hosts")
+SECOND_LAB = ("any_app", "package", TWO_HOSTS)
 # All of its tests are of the soak; it starts labs of its own.
 LAST_OF_SOAK = "catalogue"
+# These provision and delete an account.
+ACCOUNT = tuple(f"tests/test_{name}.py" for name in ("provision", "role_permissions", "secrets", "teardown"))
 # Time limits of those that take longer than TIMEOUT, seconds.
-LONGER = {LAST_OF_SOAK: 5400, "no_failed_request": 1800, "any_app": 1800, "two_hosts": 1800}
+LONGER = {LAST_OF_SOAK: 5400, "no_failed_request": 1800, "any_app": 1800, TWO_HOSTS: 1800}
 
 # Plugins that the end-to-end tests do not use, and that take a second to load.
 UNUSED_PLUGINS = ("-p", "no:schemathesis", "-p", "no:hypothesispytest")
@@ -176,8 +179,9 @@ def shell_scripts() -> list[str]:
 
 
 def fast(run: Run) -> None:
-    """Run the tests that need no host."""
-    pytest(run, "fast tests", ["tests", "--ignore=tests/end_to_end"], timeout=1800)
+    """Run the tests that need no host: those that run playbooks on an AWS account of their own, then all others."""
+    pytest(run, "the account", list(ACCOUNT), timeout=1800)
+    pytest(run, "fast tests", ["tests", "--ignore=tests/end_to_end", *(f"--ignore={name}" for name in ACCOUNT)])
 
 
 def pytest(run: Run, name: str, arguments: list[str], lab: int = 0, timeout: int = TIMEOUT) -> None:
@@ -204,6 +208,8 @@ def stack(run: Run, lab: int) -> None:
     if lab == LABS[1]:
         pytest(run, "the app on MySQL", ["tests/app", "--mysql"], lab)
     for module in share(lab, run.soak):
+        if module == TWO_HOSTS and not bring_up(run, lab, "site", "--hosts", "2"):
+            return
         arguments = [*UNUSED_PLUGINS, f"tests/end_to_end/test_{module}.py"]
         timeout = LONGER.get(module, TIMEOUT) if run.soak else TIMEOUT
         pytest(run, f"end to end: {module.replace('_', ' ')}", arguments, lab, timeout)
@@ -218,9 +224,9 @@ def share(lab: int, soak: bool) -> tuple[str, ...]:
     return (*FIRST_LAB, *rest, *([LAST_OF_SOAK] if soak else []))
 
 
-def bring_up(run: Run, lab: int, until: str) -> bool:
+def bring_up(run: Run, lab: int, until: str, *options: str) -> bool:
     """Start a lab up to a stage."""
-    command = ["bin/lab", "up", "--until", until, *(["--suite", OLDER_SUITE] if run.soak else [])]
+    command = ["bin/lab", "up", "--until", until, *options, *(["--suite", OLDER_SUITE] if run.soak else [])]
     return run.check(f"{' '.join(command)} (lab {lab})", command, 1800, lab=lab)
 
 
