@@ -180,8 +180,9 @@ def shell_scripts() -> list[str]:
 
 def fast(run: Run) -> None:
     """Run the tests that need no host: those that run playbooks on an AWS account of their own, then all others."""
+    others = ["tests", "--ignore=tests/end_to_end", *(f"--ignore={name}" for name in ACCOUNT)]
     pytest(run, "the account", list(ACCOUNT), timeout=1800)
-    pytest(run, "fast tests", ["tests", "--ignore=tests/end_to_end", *(f"--ignore={name}" for name in ACCOUNT)])
+    pytest(run, "fast tests", others, timeout=1800)
 
 
 def pytest(run: Run, name: str, arguments: list[str], lab: int = 0, timeout: int = TIMEOUT) -> None:
